@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+// Starts other programs for the launchers: with kept output for quiet steps, or handing over the terminal.
+
+import { spawn } from "node:child_process";
+
+const keptOutputChars = 8_000;
+
+/** The environment without what npm adds for its own scripts, which would steer an npm started below it. */
+export function cleanEnvironment() {
+  const env = { ...process.env };
+  for (const name of Object.keys(env)) {
+    const lower = name.toLowerCase();
+    if (/^npm_(package|lifecycle|command)/.test(lower) || lower === "npm_config_local_prefix") {
+      delete env[name];
+    }
+  }
+  return env;
+}
+
+/**
+ * Runs a program quietly and resolves with its exit code and the end of its output.
+ * @param {string} command @param {string[]} args @param {{cwd?: string, env?: NodeJS.ProcessEnv}} options
+ * @returns {Promise<{code: number, output: string}>}
+ */
+export function runQuietly(command, args, options = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    let output = "";
+    const keep = (chunk) => {
+      output = (output + chunk.toString()).slice(-keptOutputChars);
+    };
+    child.stdout.on("data", keep);
+    child.stderr.on("data", keep);
+    child.on("error", reject);
+    child.on("close", (code) => resolve({ code: code ?? 1, output }));
+  });
+}
+
+/**
+ * Hands the terminal to a program and resolves with its exit code. Signals reach the program's own
+ * handlers: Ctrl-C goes to the whole foreground group, and a signal sent to this process is passed on.
+ * @param {string} command @param {string[]} args @param {{cwd?: string, env?: NodeJS.ProcessEnv}} options
+ * @returns {Promise<number>}
+ */
+export function handOver(command, args, options = {}) {
+  return new Promise((resolve, reject) => {
+    const child = spawn(command, args, { ...options, stdio: "inherit" });
+    // The program has received Ctrl-C from the terminal already; this process only has to outlive it.
+    process.on("SIGINT", () => {});
+    process.on("SIGTERM", () => child.kill("SIGTERM"));
+    process.on("SIGHUP", () => child.kill("SIGHUP"));
+    child.on("error", reject);
+    child.on("close", (code, signal) => resolve(signal === null ? (code ?? 1) : 128));
+  });
+}
