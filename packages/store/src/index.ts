@@ -1,4 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
-// The public door of @remex/store: names only, no code.
-
-export {};
+// The public door of the store.
+export { createEpochCell, type EpochCell, ensureEpoch } from "./core/epoch-store.ts";
+export {
+  type FunctionLibrary,
+  loadFunctionLibraries,
+  readFunctionLibrary,
+} from "./core/function-library.ts";
+export { channels, configKey, deploymentTag, globalKeys } from "./core/keys.ts";
+export { isRedisReady, openRedis, type RedisConnections, type RedisTarget } from "./core/redis.ts";
+export { checkRedis, judgeRedisInfo, type RedisFitness } from "./core/redis-checks.ts";
+export {
+  listReplicas,
+  REPLICA_RENEW_MS,
+  REPLICA_TTL_MS,
+  type ReplicaRecord,
+  removeReplica,
+  renewReplica,
+} from "./core/replica-store.ts";
+export { subscribeSignals } from "./core/signals.ts";
+export {
+  createStore,
+  defineFunction,
+  type FunctionArgument,
+  type FunctionReply,
+  type Store,
+  type StoreFunction,
+} from "./core/store.ts";
+export { StoreUnavailable } from "./core/store-error.ts";

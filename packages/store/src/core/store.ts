@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+// The store as services hold it: typed function calls that load their libraries when they are missing.
+import type { Redis } from "ioredis";
+import type { EpochCell } from "./epoch-store.ts";
+import { type FunctionLibrary, loadFunctionLibraries } from "./function-library.ts";
+import { StoreUnavailable } from "./store-error.ts";
+
+/** An argument of a function call as Redis takes it. */
+export type FunctionArgument = string | number | Uint8Array;
+
+/** A reply of a function: bulk strings arrive as bytes, integers as numbers, nil as null. */
+export type FunctionReply = Buffer | number | null | FunctionReply[];
+
+/** One Redis function, declared once: named arguments in, a validated reply out. */
+export interface StoreFunction<Args, Reply> {
+  /** Full name with its version, for example `claim_tasks_v1`. */
+  readonly name: string;
+  readonly keys: (args: Args) => readonly string[];
+  readonly args: (args: Args, epoch: string) => readonly FunctionArgument[];
+  readonly parse: (reply: FunctionReply, args: Args) => Reply;
+}
+
+/** Declares a function; callers of it never see positions, arrays or status numbers. */
+export function defineFunction<Args, Reply>(
+  declaration: StoreFunction<Args, Reply>,
+): StoreFunction<Args, Reply> {
+  return declaration;
+}
+
+/** What every aggregate's typed wrapper stands on. */
+export interface Store {
+  /** Calls one function; rejects with StoreUnavailable when Redis did not answer. */
+  call<Args, Reply>(definition: StoreFunction<Args, Reply>, args: Args): Promise<Reply>;
+  /** The connection for plain reads. */
+  readonly redis: Redis;
+  /** The store's epoch; every function is told it (PROTOCOL D2). */
+  readonly epoch: EpochCell;
+}
+
+/** Makes the store of a process over an open connection. */
+export function createStore(
+  redis: Redis,
+  epoch: EpochCell,
+  libraries: readonly FunctionLibrary[],
+): Store {
+  let loading: Promise<void> | undefined;
+  const load = (): Promise<void> => {
+    loading ??= loadFunctionLibraries(redis, libraries).finally(() => {
+      loading = undefined;
+    });
+    return loading;
+  };
+  const send = async (name: string, rest: readonly FunctionArgument[]): Promise<FunctionReply> => {
+    try {
+      return (await redis.callBuffer(
+        "FCALL",
+        name,
+        ...(rest as (string | Buffer)[]),
+      )) as FunctionReply;
+    } catch (error) {
+      throw unanswered(error, name);
+    }
+  };
+  return {
+    redis,
+    epoch,
+    async call(definition, args) {
+      const keys = definition.keys(args);
+      const rest = [keys.length, ...keys, ...definition.args(args, epoch.current())];
+      try {
+        return definition.parse(await send(definition.name, rest), args);
+      } catch (error) {
+        if (!isMissingFunction(error)) throw error;
+        // A wiped or replaced Redis has no functions; the call had no effect, so it may be repeated.
+        await load().catch((cause: unknown) => {
+          throw unanswered(cause, definition.name);
+        });
+        return definition.parse(await send(definition.name, rest), args);
+      }
+    },
+  };
+}
+
+function isMissingFunction(error: unknown): boolean {
+  return error instanceof Error && /ERR Function not found/i.test(error.message);
+}
+
+// Redis's own answers (ReplyError) pass as they are: they are faults of ours, not of the connection.
+function unanswered(error: unknown, name: string): unknown {
+  if (!(error instanceof Error) || error.name === "ReplyError") {
+    const code = error instanceof Error ? error.message.split(" ")[0] : "";
+    const passing = [
+      "LOADING",
+      "BUSY",
+      "MASTERDOWN",
+      "READONLY",
+      "NOREPLICAS",
+      "CLUSTERDOWN",
+      "OOM",
+    ];
+    return code && passing.includes(code)
+      ? new StoreUnavailable("not_sent", name, { cause: error })
+      : error;
+  }
+  const notSent = /enableOfflineQueue/.test(error.message);
+  return new StoreUnavailable(notSent ? "not_sent" : "unknown", name, { cause: error });
+}
