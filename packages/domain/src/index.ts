@@ -1,4 +1,90 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public door of @remex/domain: names only, no code.
 
-export {};
+export {
+  type DigestEntry,
+  type DigestOutcome,
+  inventoryDigestText,
+  reportDigestBytes,
+} from "./digest-text.ts";
+export {
+  type DurationSettings,
+  type Durations,
+  decideDurations,
+  defaultDurationSettings,
+} from "./durations.ts";
+export {
+  type ConnectCodeName,
+  type FactsOf,
+  type FailureCode,
+  failures,
+  isFailureCode,
+} from "./errors.ts";
+export {
+  type AgentName,
+  type DeploymentId,
+  defaultGroup,
+  defaultQueue,
+  type Parsed,
+  parseAgentName,
+  parseDeploymentId,
+  parseIdempotencyKey,
+  parseQueueName,
+  parseTaskId,
+  type QueueName,
+  quoted,
+  type ReplicaId,
+  type TaskId,
+  taskIdOfDigest,
+  taskIdText,
+} from "./ids.ts";
+export {
+  type Labels,
+  labelsFit,
+  maxAgentLabels,
+  maxRequiredLabels,
+  parseLabels,
+} from "./labels.ts";
+export {
+  type Lease,
+  type LeaseEvent,
+  leaseAgeMs,
+  leaseRemainingMs,
+  leaseValid,
+  noLease,
+  type SentBeat,
+  stepLease,
+} from "./lease.ts";
+export {
+  type AttemptRef,
+  compareRefs,
+  formatRef,
+  type NumberedRef,
+  parseRef,
+  refFromWire,
+  refToWire,
+  requireRef,
+  type SessionRef,
+  sameRef,
+  type WireRef,
+} from "./numbered-ref.ts";
+export {
+  controlPlaneReasons,
+  type OutcomeKind,
+  type OutcomeReason,
+  outcomeKindName,
+  outcomeKindOf,
+  outcomeKinds,
+  outcomeReasonName,
+  outcomeReasonOf,
+  outcomeReasons,
+  reasonWord,
+} from "./outcomes.ts";
+export {
+  type Failure,
+  type FailureOptions,
+  failureOf,
+  isRemexError,
+  RemexError,
+  remexError,
+} from "./remex-error.ts";
