@@ -2,6 +2,14 @@
 // The public door of @remex/domain: names only, no code.
 
 export {
+  type DeploymentSettings,
+  decideSettingProblems,
+  defaultDeploymentSettings,
+  durationSettingsOf,
+  type OnCutSetting,
+  type SettingProblem,
+} from "./deployment-settings.ts";
+export {
   type DigestEntry,
   type DigestOutcome,
   inventoryDigestText,
@@ -88,3 +96,53 @@ export {
   RemexError,
   remexError,
 } from "./remex-error.ts";
+export {
+  type AcceptedHello,
+  type AgentCapabilities,
+  type AgentKindWord,
+  agentKindOf,
+  agentKinds,
+  agentProtocol,
+  decideCapabilities,
+  decideHello,
+  decideInventorySize,
+  type HelloContext,
+  maxAgentQueues,
+  maxAgentSlots,
+  type StatedHello,
+  type TokenScope,
+} from "./session-hello.ts";
+export {
+  type AgentHealthWord,
+  type Availability,
+  agentHealths,
+  availabilities,
+  decideOffers,
+  type OfferDecision,
+  type OfferFacts,
+  sameOfferDecision,
+} from "./session-offers.ts";
+export {
+  type AttemptStageName,
+  defaultMaxRecoveries,
+  type EndedAttempt,
+  isTerminal,
+  type LiveAttempt,
+  newTask,
+  type OnLost,
+  type ReportVerdictName,
+  type TakenResult,
+  type Task,
+  type TaskPolicy,
+  type TaskStateName,
+  type TerminalState,
+} from "./task.ts";
+export {
+  type AttemptWord,
+  type InventoryWord,
+  type SessionStanding,
+  stepTask,
+  type TaskAnswer,
+  type TaskEvent,
+  type TaskStep,
+} from "./task-step.ts";
