@@ -4,13 +4,22 @@
 import path from "node:path";
 import { pathToFileURL } from "node:url";
 import { handOver } from "./child.mjs";
+import { withLock } from "./lock.mjs";
 import { ensurePackages } from "./packages.mjs";
 import { runMain, say } from "./progress.mjs";
-import { ensureToolchain, nodeCommand, rootDir, toolchainEnvironment } from "./toolchain.mjs";
+import {
+  ensureToolchain,
+  nodeCommand,
+  rootDir,
+  stateDir,
+  toolchainEnvironment,
+} from "./toolchain.mjs";
 
-export async function bootstrap() {
-  await ensureToolchain();
-  await ensurePackages();
+export function bootstrap() {
+  return withLock(path.join(stateDir, "install.lock"), async () => {
+    await ensureToolchain();
+    await ensurePackages();
+  });
 }
 
 /**

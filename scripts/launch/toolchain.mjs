@@ -28,14 +28,14 @@ function runningNodeFits() {
 
 /** @returns {string[]} what the toolchain folder still lacks, as npm package specifiers */
 function missingPackages() {
-  const wanted = [["pnpm", pnpmVersion, "pnpm"]];
-  if (!runningNodeFits()) wanted.push(["node", nodeVersion, "node"]);
+  const wanted = [{ name: "pnpm", version: pnpmVersion }];
+  if (!runningNodeFits()) wanted.push({ name: "node", version: nodeVersion });
   return wanted
     .filter(
-      ([name, version, bin]) =>
-        installedVersion(name) !== version || !existsSync(path.join(binDir, bin)),
+      ({ name, version }) =>
+        installedVersion(name) !== version || !existsSync(path.join(binDir, name)),
     )
-    .map(([name, version]) => `${name}@${version}`);
+    .map(({ name, version }) => `${name}@${version}`);
 }
 
 /** npm as it was called, so that one that is not on PATH still works. */
