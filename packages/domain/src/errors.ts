@@ -290,6 +290,7 @@ export const failures = {
     "no answer within {timeoutMs} ms; try again",
     "retry",
   ),
+  call_failed: failure("unknown", "the call failed: {problem}"),
   canceled: failure("canceled", "the caller ended the call"),
 
   // ---- the rest

@@ -1,4 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public door of @remex/transport: names only, no code.
 
-export {};
+export {
+  connectErrorOf,
+  errorDetailOf,
+  failureFromConnect,
+  failureFromDetail,
+} from "./connect-errors.ts";
+export {
+  createLinkHandler,
+  type DialLinkOptions,
+  dialLink,
+  type EventOf,
+  type LinkHandlerOptions,
+  maxLinkFrameBytes,
+} from "./connect-link.ts";
+export {
+  defaultLinkBounds,
+  defaultLinkTimings,
+  type FrameLink,
+  type LinkBounds,
+  type LinkCloseCode,
+  LinkClosed,
+  type LinkTimings,
+} from "./link.ts";
+export { createInProcessLinkPair, type LocalLinkPair } from "./local-link.ts";
+export { createLocalLinks, type LocalLinks } from "./local-links.ts";
+export {
+  createManagedLinks,
+  type LinkTarget,
+  type ManagedLinks,
+  type ManagedLinksOptions,
+} from "./managed-links.ts";
