@@ -27,3 +27,31 @@ export {
   type StoreFunction,
 } from "./core/store.ts";
 export { StoreUnavailable } from "./core/store-error.ts";
+export {
+  createDeploymentStore,
+  type DeploymentConfig,
+  type DeploymentStore,
+  deploymentLibrary,
+  type ProjectedDeployment,
+  type ProjectResult,
+} from "./deployment/deployment-store.ts";
+export { giveupKey, sessionKey } from "./session/keys.ts";
+export {
+  type AgentsReply,
+  type BeatAnswer,
+  type DownStream,
+  type EndingReply,
+  type ExpireReply,
+  type Giveup,
+  type LeaseBeat,
+  type LeaseVerdict,
+  type LeaveReply,
+  type OpenReply,
+  type Refused,
+  type RenewReply,
+  type ResumeClaim,
+  type ResumeReply,
+  sessionLibrary,
+} from "./session/session-functions.ts";
+export type { SessionFacts, SessionRecord, SessionState } from "./session/session-record.ts";
+export { createSessionStore, type SessionStore } from "./session/session-store.ts";

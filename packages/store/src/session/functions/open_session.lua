@@ -1,0 +1,56 @@
+-- Opens a new session of an agent, or says why not.
+-- KEYS[1] config        string  key of the deployment's configuration
+-- ARGV[1] epoch         string  epoch that the caller knows
+-- ARGV[2] now           string  milliseconds, or empty for Redis TIME
+-- ARGV[3] agent         string  name of the agent
+-- ARGV[4] facts         JSON    {field: text} of the session hash: instance, registry, kind, ...
+-- Returns JSON: {kind: refused, reason} | {kind: alive, ageMs, freeInMs} (T6)
+--   | {kind: opened, session, availability, superseded?}
+-- Events: agents; wake when nothing else ended the former session.
+local keys, now = session.keys(KEYS[1]), core.now_ms(ARGV[2])
+local epoch, agent, facts = ARGV[1], ARGV[3], cjson.decode(ARGV[4])
+local refusal = core.refusal(keys.config, epoch)
+if refusal then return session.refused(refusal) end
+
+local limits = session.limits(keys)
+local key = session.key(keys, agent)
+local old = session.read(keys, agent,
+  { 'session', 'state', 'instance', 'token', 'beatAtMs', 'availability' })
+local lives = old.state == 'OPEN' or old.state == 'ENDING'
+if lives and old.instance ~= facts.instance then
+  redis.call('HSET', key, 'conflictAtMs', now)
+  session.touch(keys, agent, now)
+  session.announce(keys)
+  local age = math.max(0, now - tonumber(old.beatAtMs))
+  return cjson.encode({ kind = 'alive', ageMs = age, freeInMs = math.max(0, limits.failed - age) })
+end
+
+-- The same instance comes back: its inventory is the word on what the former session held (L8), so
+-- nothing is given up here.
+if lives then session.unlist(keys, agent, old) end
+
+if redis.call('HGET', keys.numbers, 'epoch') ~= epoch then
+  redis.call('HSET', keys.numbers, 'epoch', epoch, 'number', 0)
+end
+local number = redis.call('HINCRBY', keys.numbers, 'number', 1)
+local opened = epoch .. '.' .. string.format('%d', number)
+local availability = old.availability or 'SCHEDULABLE'
+
+for field, value in pairs(facts) do redis.call('HSET', key, field, value) end
+redis.call('HDEL', key, 'reason', 'endedAtMs', 'conflictAtMs', 'loopTurns', 'runnerState')
+redis.call('HSET', key, 'session', opened, 'state', 'OPEN', 'generation', 1, 'beatSeq', 0,
+  'beatAtMs', now, 'openedAtMs', now, 'availability', availability, 'health', 'REGISTERED',
+  'healthReason', '', 'healthSinceMs', now, 'slotsUsed', 0, 'beaten', 0)
+redis.call('HSETNX', key, 'staleReports', 0)
+redis.call('ZADD', keys.leases, now, agent)
+redis.call('ZADD', keys.due, now + limits.degraded, agent)
+redis.call('ZADD', keys.names, 0, agent)
+redis.call('SADD', session.token_key(keys, facts.token), agent)
+session.touch(keys, agent, now)
+session.announce(keys)
+return cjson.encode({
+  kind = 'opened',
+  session = opened,
+  availability = availability,
+  superseded = lives and old.session or nil,
+})

@@ -1,0 +1,62 @@
+-- Renews leases by a batch of beats; an answer per beat, in order (L1, T5).
+-- KEYS[1] config        string  key of the deployment's configuration
+-- ARGV[1] epoch         string  epoch that the caller knows
+-- ARGV[2] now           string  milliseconds, or empty for Redis TIME
+-- ARGV[3] beats         JSON    list of {agent, session, generation, sequence, loopTurns, loopAgeMs,
+--                               runnerState, slotsUsed, facts?: {field: text}}
+-- Returns JSON: {kind: refused, reason} | {kind: renewed, intervalVersion, answers: [
+--   {kind: taken, sequence, health, reason, changed} | {kind: ending, reason} | {kind: ended, reason}
+--   | {kind: old_stream}]}
+-- Events: agents when a health changed; wake when a lease was found expired.
+local keys, now = session.keys(KEYS[1]), core.now_ms(ARGV[2])
+local beats = cjson.decode(ARGV[3])
+local refusal = core.refusal(keys.config, ARGV[1])
+if refusal then return session.refused(refusal) end
+local limits = session.limits(keys)
+
+local function judge(row, beat)
+  if row.registry == '' then return 'DEGRADED', 'stream_down' end
+  if beat.runnerState ~= 'READY' then return 'DEGRADED', 'runner_' .. string.lower(beat.runnerState) end
+  -- A loop must turn between two beats; two beats close to each other prove nothing.
+  local same = tonumber(row.loopTurns or -1) == beat.loopTurns
+    and now - tonumber(row.beatAtMs) >= limits.heartbeat / 2
+  if beat.loopAgeMs >= limits.heartbeat or same then return 'DEGRADED', 'loop_stalled' end
+  return 'HEALTHY', ''
+end
+
+local function renew(beat)
+  local row = session.read(keys, beat.agent, session.judged)
+  if row.session ~= beat.session then 
+    return { kind = 'ended', reason = row.session and 'superseded' or 'session_unknown' }
+  end
+  if row.state == 'ENDED' then return { kind = 'ended', reason = row.reason } end
+  if now - tonumber(row.beatAtMs) >= limits.failed then
+    -- Expired and not yet found by the scan: ended here, never revived.
+    local reason = row.state == 'ENDING' and row.reason or 'lease_expired'
+    session.finish(keys, beat.agent, row, reason, 'FAILED', now)
+    return { kind = 'ended', reason = reason }
+  end
+  if row.state == 'ENDING' then return { kind = 'ending', reason = row.reason } end
+  if beat.generation < tonumber(row.generation) then return { kind = 'old_stream' } end
+  local last, changed = tonumber(row.beatSeq), false
+  if beat.sequence > last then
+    last = beat.sequence
+    local health, reason = judge(row, beat)
+    local key = session.key(keys, beat.agent)
+    redis.call('HSET', key, 'beatSeq', string.format('%d', last), 'beatAtMs', now, 'beaten', 1,
+      'loopTurns', string.format('%d', beat.loopTurns), 'runnerState', beat.runnerState,
+      'slotsUsed', beat.slotsUsed)
+    for field, value in pairs(beat.facts or {}) do redis.call('HSET', key, field, value) end
+    if beat.facts then session.touch(keys, beat.agent, now) end
+    redis.call('ZADD', keys.leases, now, beat.agent)
+    redis.call('ZADD', keys.due, now + limits.degraded, beat.agent)
+    changed = session.set_health(keys, beat.agent, row, health, reason, now)
+  end
+  return { kind = 'taken', sequence = last, health = row.health, reason = row.healthReason or '',
+    changed = changed }
+end
+
+local answers = {}
+for index, beat in ipairs(beats) do answers[index] = renew(beat) end
+session.announce(keys)
+return cjson.encode({ kind = 'renewed', intervalVersion = limits.interval_version, answers = answers })

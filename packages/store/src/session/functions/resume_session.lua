@@ -1,0 +1,35 @@
+-- Binds an open session to a new stream of the same instance (L5, I13).
+-- KEYS[1] config        string  key of the deployment's configuration
+-- ARGV[1] epoch         string  epoch that the caller knows
+-- ARGV[2] now           string  milliseconds, or empty for Redis TIME
+-- ARGV[3] agent         string  name of the agent
+-- ARGV[4] claim         JSON    {session, instance, generation, keyDigest}
+-- ARGV[5] facts         JSON    {field: text} of the session hash that the hello states anew
+-- Returns JSON: {kind: refused, reason} | {kind: unknown} (another session, instance or key)
+--   | {kind: ending, reason} | {kind: ended, reason} | {kind: generation, generation}
+--   | {kind: resumed, availability, health, healthReason}
+-- Events: agents.
+local keys, now = session.keys(KEYS[1]), core.now_ms(ARGV[2])
+local agent, claim, facts = ARGV[3], cjson.decode(ARGV[4]), cjson.decode(ARGV[5])
+local refusal = core.refusal(keys.config, ARGV[1])
+if refusal then return session.refused(refusal) end
+
+local key = session.key(keys, agent)
+local row = session.read(keys, agent, { 'session', 'state', 'reason', 'instance', 'keyDigest',
+  'generation', 'availability', 'health', 'healthReason' })
+if row.session ~= claim.session or row.instance ~= claim.instance
+  or row.keyDigest ~= claim.keyDigest then
+  return cjson.encode({ kind = 'unknown' })
+end
+if row.state ~= 'OPEN' then
+  return cjson.encode({ kind = string.lower(row.state), reason = row.reason or '' })
+end
+if claim.generation <= tonumber(row.generation) then
+  return cjson.encode({ kind = 'generation', generation = tonumber(row.generation) })
+end
+for field, value in pairs(facts) do redis.call('HSET', key, field, value) end
+redis.call('HSET', key, 'generation', string.format('%d', claim.generation))
+session.touch(keys, agent, now)
+session.announce(keys)
+return cjson.encode({ kind = 'resumed', availability = row.availability, health = row.health,
+  healthReason = row.healthReason or '' })

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: Apache-2.0
+// The functions of the session aggregate, declared once: named arguments in, a checked reply out.
+import type { AgentHealthWord, Availability, SessionRef } from "@remex/domain";
+import { formatRef, requireRef } from "@remex/domain";
+import { readFunctionLibrary } from "../core/function-library.ts";
+import { configKey } from "../core/keys.ts";
+import { defineFunction, type FunctionReply, type StoreFunction } from "../core/store.ts";
+import {
+  factsToFields,
+  recordFromFields,
+  type SessionFacts,
+  type SessionRecord,
+} from "./session-record.ts";
+
+/** The library of the session aggregate. */
+export const sessionLibrary = readFunctionLibrary(
+  "session",
+  1,
+  new URL("./functions/", import.meta.url),
+);
+
+/** The deployment's configuration is not in the store, or is of another epoch (PROTOCOL D2, D6). */
+export interface Refused {
+  readonly kind: "refused";
+  readonly reason: "not_projected" | "epoch_stale";
+}
+
+/** What every function is told. */
+interface Common {
+  readonly deployment: string;
+  /** Empty for Redis TIME; tests pass a number. */
+  readonly now: string;
+}
+
+export type OpenReply =
+  | Refused
+  | { readonly kind: "alive"; readonly ageMs: number; readonly freeInMs: number }
+  | {
+      readonly kind: "opened";
+      readonly session: string;
+      readonly availability: Availability;
+      readonly superseded?: string;
+    };
+
+export type ResumeReply =
+  | Refused
+  | { readonly kind: "unknown" }
+  | { readonly kind: "ending"; readonly reason: string }
+  | { readonly kind: "ended"; readonly reason: string }
+  | { readonly kind: "generation"; readonly generation: number }
+  | {
+      readonly kind: "resumed";
+      readonly availability: Availability;
+      readonly health: AgentHealthWord;
+      readonly healthReason: string;
+    };
+
+/** A beat as the store judges it. */
+export interface LeaseBeat {
+  readonly agent: string;
+  readonly session: SessionRef;
+  readonly generation: number;
+  readonly sequence: number;
+  readonly loopTurns: number;
+  readonly loopAgeMs: number;
+  readonly runnerState: "READY" | "STARTING" | "LOST";
+  readonly slotsUsed: number;
+  /** What the agent can do, when the beat says so. */
+  readonly capabilities?: Partial<SessionFacts>;
+}
+
+export type BeatAnswer =
+  | {
+      readonly kind: "taken";
+      readonly sequence: number;
+      readonly health: AgentHealthWord;
+      readonly reason: string;
+      readonly changed: boolean;
+    }
+  | { readonly kind: "ending"; readonly reason: string }
+  | { readonly kind: "ended"; readonly reason: string }
+  | { readonly kind: "old_stream" };
+
+export type RenewReply =
+  | Refused
+  | {
+      readonly kind: "renewed";
+      readonly intervalVersion: number;
+      readonly answers: readonly BeatAnswer[];
+    };
+
+/** A change of an agent's health that the scan found. */
+export interface LeaseVerdict {
+  readonly agent: string;
+  readonly session: string;
+  readonly health: AgentHealthWord;
+  readonly reason: string;
+}
+
+export type ExpireReply =
+  | Refused
+  | {
+      readonly kind: "scanned";
+      readonly more: boolean;
+      readonly verdicts: readonly LeaseVerdict[];
+    };
+
+export type EndingReply =
+  | Refused
+  | {
+      readonly kind: "ending";
+      readonly sessions: readonly { readonly agent: string; readonly session: string }[];
+    };
+
+export type LeaveReply =
+  | Refused
+  | { readonly kind: "stale" }
+  | { readonly kind: "left" }
+  | { readonly kind: "ending"; readonly reason: string };
+
+/** A function that answers with JSON whose `kind` is one of `kinds` (or `refused`). */
+function jsonFunction<Args extends { deployment: string }, Reply extends { kind: string }>(
+  name: string,
+  kinds: readonly Exclude<Reply["kind"], "refused">[],
+  args: (args: Args, epoch: string) => readonly (string | number)[],
+): StoreFunction<Args, Reply> {
+  const known: readonly string[] = ["refused", ...kinds];
+  return defineFunction({
+    name,
+    keys: ({ deployment }) => [configKey(deployment)],
+    args,
+    parse: (reply: FunctionReply) => {
+      const value = JSON.parse(String(reply)) as Reply;
+      if (!known.includes(value.kind)) throw new Error(`${name} answered ${value.kind}`);
+      return value;
+    },
+  });
+}
+
+export const openSession = jsonFunction<Common & { agent: string; facts: SessionFacts }, OpenReply>(
+  "open_session_v1",
+  ["alive", "opened"],
+  ({ now, agent, facts }, epoch) => [epoch, now, agent, JSON.stringify(factsToFields(facts))],
+);
+
+/** Who claims to go on with a session. */
+export interface ResumeClaim {
+  readonly session: SessionRef;
+  readonly instance: string;
+  readonly generation: number;
+  readonly keyDigest: string;
+}
+
+export const resumeSession = jsonFunction<
+  Common & { agent: string; claim: ResumeClaim; facts: Partial<SessionFacts> },
+  ResumeReply
+>(
+  "resume_session_v1",
+  ["unknown", "ending", "ended", "generation", "resumed"],
+  ({ now, agent, claim, facts }, epoch) => [
+    epoch,
+    now,
+    agent,
+    JSON.stringify({ ...claim, session: formatRef(claim.session) }),
+    JSON.stringify(factsToFields(facts)),
+  ],
+);
+
+/** A stream that ended. */
+export interface DownStream {
+  readonly agent: string;
+  readonly session: SessionRef;
+  readonly registry: string;
+  readonly generation: number;
+}
+
+export const noteStreamDown = jsonFunction<
+  Common & { streams: readonly DownStream[] },
+  Refused | { kind: "noted"; count: number }
+>("note_stream_down_v1", ["noted"], ({ now, streams }, epoch) => [
+  epoch,
+  now,
+  JSON.stringify(streams.map((stream) => ({ ...stream, session: formatRef(stream.session) }))),
+]);
+
+export const renewLeases = jsonFunction<Common & { beats: readonly LeaseBeat[] }, RenewReply>(
+  "renew_leases_v1",
+  ["renewed"],
+  ({ now, beats }, epoch) => [
+    epoch,
+    now,
+    JSON.stringify(
+      beats.map(({ capabilities, ...beat }) => ({
+        ...beat,
+        session: formatRef(beat.session),
+        ...(capabilities === undefined ? {} : { facts: factsToFields(capabilities) }),
+      })),
+    ),
+  ],
+);
+
+export const expireLeases = jsonFunction<Common & { rows: number }, ExpireReply>(
+  "expire_leases_v1",
+  ["scanned"],
+  ({ now, rows }, epoch) => [epoch, now, rows],
+);
+
+export const beginEnding = jsonFunction<
+  Common & {
+    reason: string;
+    sessions: readonly { agent: string; session?: SessionRef }[];
+    token: string;
+  },
+  EndingReply
+>("begin_ending_v1", ["ending"], ({ now, reason, sessions, token }, epoch) => {
+  const items = sessions.map(({ agent, session }) =>
+    session === undefined ? { agent } : { agent, session: formatRef(session) },
+  );
+  return [epoch, now, reason, JSON.stringify(items), token];
+});
+
+export const leaveSession = jsonFunction<
+  Common & { agent: string; session: SessionRef; empty: boolean },
+  LeaveReply
+>("leave_session_v1", ["stale", "left", "ending"], ({ now, agent, session, empty }, epoch) => [
+  epoch,
+  now,
+  agent,
+  formatRef(session),
+  empty ? "1" : "0",
+]);
+
+export const clearGiveup = jsonFunction<
+  { deployment: string; entries: readonly string[] },
+  Refused | { kind: "cleared"; count: number }
+>("clear_giveup_v1", ["cleared"], ({ entries }, epoch) => [epoch, JSON.stringify(entries)]);
+
+export const countStaleReports = jsonFunction<
+  { deployment: string; counts: readonly { agent: string; count: number }[] },
+  Refused | { kind: "counted" }
+>("count_stale_reports_v1", ["counted"], ({ counts }, epoch) => [epoch, JSON.stringify(counts)]);
+
+/** Agents as they were at one moment of the store's clock. */
+export interface AgentsReply {
+  readonly nowMs: number;
+  readonly agents: readonly SessionRecord[];
+}
+
+export const listAgents = defineFunction<
+  Common & { names: readonly string[]; after: string; limit: number },
+  AgentsReply
+>({
+  name: "list_agents_v1",
+  keys: ({ deployment }) => [configKey(deployment)],
+  args: ({ now, names, after, limit }, epoch) => [epoch, now, JSON.stringify(names), after, limit],
+  parse: (reply) => {
+    const [nowMs, ...rest] = reply as FunctionReply[];
+    const agents: SessionRecord[] = [];
+    for (let index = 0; index + 1 < rest.length; index += 2) {
+      const record = recordFromFields(String(rest[index]), fieldsOf(rest[index + 1] ?? null));
+      if (record !== undefined) agents.push(record);
+    }
+    return { nowMs: Number(nowMs), agents };
+  },
+});
+
+function fieldsOf(reply: FunctionReply): Record<string, string> {
+  const flat = Array.isArray(reply) ? reply : [];
+  const fields: Record<string, string> = {};
+  for (let index = 0; index + 1 < flat.length; index += 2) {
+    fields[String(flat[index])] = String(flat[index + 1]);
+  }
+  return fields;
+}
+
+/** An ended session whose attempts are still to be given up. */
+export interface Giveup {
+  readonly agent: string;
+  readonly session: SessionRef;
+  readonly reason: string;
+  /** The entry as it stands in the store, for `clear_giveup`. */
+  readonly entry: string;
+}
+
+/** Reads an entry of the give-up list. */
+export function parseGiveup(entry: string): Giveup {
+  const [agent = "", session = "", reason = ""] = entry.split("|");
+  return { agent, session: requireRef(session), reason, entry };
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+// The session aggregate as services hold it: opens, renews, judges and ends sessions of agents.
+
+import type { SessionRef } from "@remex/domain";
+import type { Store } from "../core/store.ts";
+import { StoreUnavailable } from "../core/store-error.ts";
+import { giveupKey, sessionKey } from "./keys.ts";
+import {
+  type AgentsReply,
+  beginEnding,
+  clearGiveup,
+  countStaleReports,
+  type DownStream,
+  type EndingReply,
+  type ExpireReply,
+  expireLeases,
+  type Giveup,
+  type LeaseBeat,
+  type LeaveReply,
+  leaveSession,
+  listAgents,
+  noteStreamDown,
+  type OpenReply,
+  openSession,
+  parseGiveup,
+  type Refused,
+  type RenewReply,
+  type ResumeClaim,
+  type ResumeReply,
+  renewLeases,
+  resumeSession,
+} from "./session-functions.ts";
+import { recordFromFields, type SessionFacts, type SessionRecord } from "./session-record.ts";
+
+/** Everything that services do with sessions. Each call rejects with StoreUnavailable when Redis is away. */
+export interface SessionStore {
+  open(deployment: string, agent: string, facts: SessionFacts): Promise<OpenReply>;
+  resume(
+    deployment: string,
+    agent: string,
+    claim: ResumeClaim,
+    facts: Partial<SessionFacts>,
+  ): Promise<ResumeReply>;
+  noteStreamDown(
+    deployment: string,
+    streams: readonly DownStream[],
+  ): Promise<Refused | { kind: "noted"; count: number }>;
+  renew(deployment: string, beats: readonly LeaseBeat[]): Promise<RenewReply>;
+  /** Judges at most `rows` agents that are due; call again at once while `more`. */
+  expire(deployment: string, rows: number): Promise<ExpireReply>;
+  beginEnding(
+    deployment: string,
+    reason: string,
+    sessions: readonly { agent: string; session?: SessionRef }[],
+  ): Promise<EndingReply>;
+  /** Every open session that a token opened, wherever its stream is. */
+  beginEndingOfToken(deployment: string, reason: string, token: string): Promise<EndingReply>;
+  leave(
+    deployment: string,
+    agent: string,
+    session: SessionRef,
+    empty: boolean,
+  ): Promise<LeaveReply>;
+  /** One agent; undefined when the deployment has none of that name. */
+  load(deployment: string, agent: string): Promise<SessionRecord | undefined>;
+  /** A page of agents by name. */
+  list(deployment: string, after: string, limit: number): Promise<AgentsReply>;
+  /** Those of the named agents that exist. */
+  get(deployment: string, names: readonly string[]): Promise<AgentsReply>;
+  /** Ended sessions whose attempts wait to be given up, oldest first. */
+  readGiveups(deployment: string, limit: number): Promise<Giveup[]>;
+  clearGiveups(
+    deployment: string,
+    giveups: readonly Giveup[],
+  ): Promise<Refused | { kind: "cleared"; count: number }>;
+  countStaleReports(
+    deployment: string,
+    counts: readonly { agent: string; count: number }[],
+  ): Promise<Refused | { kind: "counted" }>;
+}
+
+/** Makes the session store; `now` stands for Redis TIME in tests. */
+export function createSessionStore(store: Store, now: () => number | "" = () => ""): SessionStore {
+  const at = (): string => String(now());
+  return {
+    open: (deployment, agent, facts) =>
+      store.call(openSession, { deployment, now: at(), agent, facts }),
+    resume: (deployment, agent, claim, facts) =>
+      store.call(resumeSession, { deployment, now: at(), agent, claim, facts }),
+    noteStreamDown: (deployment, streams) =>
+      store.call(noteStreamDown, { deployment, now: at(), streams }),
+    renew: (deployment, beats) => store.call(renewLeases, { deployment, now: at(), beats }),
+    expire: (deployment, rows) => store.call(expireLeases, { deployment, now: at(), rows }),
+    beginEnding: (deployment, reason, sessions) =>
+      store.call(beginEnding, { deployment, now: at(), reason, sessions, token: "" }),
+    beginEndingOfToken: (deployment, reason, token) =>
+      store.call(beginEnding, { deployment, now: at(), reason, sessions: [], token }),
+    leave: (deployment, agent, session, empty) =>
+      store.call(leaveSession, { deployment, now: at(), agent, session, empty }),
+    load: async (deployment, agent) => {
+      const fields = await plainRead("session", store.redis.hgetall(sessionKey(deployment, agent)));
+      return recordFromFields(agent, fields);
+    },
+    list: (deployment, after, limit) =>
+      store.call(listAgents, { deployment, now: at(), names: [], after, limit }),
+    get: async (deployment, names) =>
+      names.length === 0
+        ? { nowMs: 0, agents: [] }
+        : store.call(listAgents, { deployment, now: at(), names, after: "", limit: 0 }),
+    readGiveups: async (deployment, limit) => {
+      const entries = store.redis.zrange(giveupKey(deployment), "0", String(limit - 1));
+      return (await plainRead("giveup", entries)).map(parseGiveup);
+    },
+    clearGiveups: (deployment, giveups) =>
+      store.call(clearGiveup, { deployment, entries: giveups.map(({ entry }) => entry) }),
+    countStaleReports: (deployment, counts) =>
+      store.call(countStaleReports, { deployment, counts }),
+  };
+}
+
+// A read has no effect, so whether it was sent makes no difference to the caller.
+async function plainRead<Value>(what: string, reading: Promise<Value>): Promise<Value> {
+  try {
+    return await reading;
+  } catch (cause) {
+    throw new StoreUnavailable("not_sent", what, { cause });
+  }
+}
