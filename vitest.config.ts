@@ -7,6 +7,7 @@ const slowTestMs = 60_000;
 
 export default defineConfig({
   test: {
+    globalSetup: ["scripts/tools/vitest-setup.ts"],
     projects: [
       {
         extends: true,

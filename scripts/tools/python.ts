@@ -144,29 +144,27 @@ export async function ensureUv(): Promise<string | undefined> {
   });
 }
 
-async function createVenv(dir: string, python: Python, installArgs: string[]): Promise<void> {
-  rmSync(dir, { recursive: true, force: true });
+/** Where the environment's own Python still is of the wanted version, packages are changed in place: it may be in use. */
+async function canKeep(venvPython: string, python: Python): Promise<boolean> {
+  return (await probePython(venvPython))?.version === python.version;
+}
+
+async function fillVenv(dir: string, python: Python, installArgs: string[]): Promise<void> {
   const venvPython = path.join(dir, "bin", "python");
   const uv = await ensureUv();
-  if (uv !== undefined) {
-    await check(
-      uv,
-      ["venv", "--quiet", "--python", python.command, dir],
-      "could not make a virtual environment",
-    );
-    await check(
-      uv,
-      ["pip", "install", "--python", venvPython, ...installArgs],
-      "could not install Python packages",
-    );
-    return;
+  if (!(await canKeep(venvPython, python))) {
+    rmSync(dir, { recursive: true, force: true });
+    const [command, args] =
+      uv === undefined
+        ? [python.command, ["-m", "venv", dir]]
+        : [uv, ["venv", "--quiet", "--python", python.command, dir]];
+    await check(command, args, "could not make a virtual environment");
   }
-  await check(python.command, ["-m", "venv", dir], "could not make a virtual environment");
-  await check(
-    venvPython,
-    ["-m", "pip", "install", ...installArgs],
-    "could not install Python packages",
-  );
+  const [command, args] =
+    uv === undefined
+      ? [venvPython, ["-m", "pip", "install", ...installArgs]]
+      : [uv, ["pip", "install", "--python", venvPython, ...installArgs]];
+  await check(command, args, "could not install Python packages");
 }
 
 function stampOf(python: Python, installArgs: string[], inputs: string[]): string {
@@ -189,7 +187,7 @@ export async function ensureVenv(
     const stamp = stampOf(python, installArgs, inputs);
     if (existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) return venv;
     await step(`installing Python packages into .remex/${name} (Python ${python.version})`, () =>
-      createVenv(dir, python, installArgs),
+      fillVenv(dir, python, installArgs),
     );
     writeFileSync(stampFile, stamp);
     return venv;

@@ -1,14 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // The kit's own promises: output is seen, whole groups end, waiting is bounded.
 
+import { spawnSync } from "node:child_process";
 import { expect, test } from "vitest";
 import { createTempDir, findFreePort, startPrivateRedis, startProgram, waitFor } from "./index.ts";
+
+/** A process that has ended but was not yet collected by its parent no longer runs. */
+function runs(pid: number): boolean {
+  const state = spawnSync("ps", ["-o", "stat=", "-p", String(pid)])
+    .stdout.toString()
+    .trim();
+  return state !== "" && !state.startsWith("Z");
+}
 
 test("a program's output is waited for and its children end with it", async () => {
   await using program = startProgram("sh", ["-c", "sleep 60 & echo child $!; wait"]);
   const [, child] = await program.waitForOutput(/child (\d+)/);
   await program.stop();
-  expect(() => process.kill(Number(child), 0)).toThrow("ESRCH");
+  await waitFor(() => !runs(Number(child)), { what: "the end of the child" });
 });
 
 test("a program that ends before its output is reported with what it wrote", async () => {
