@@ -16,6 +16,38 @@ export {
   maxLinkFrameBytes,
 } from "./connect-link.ts";
 export {
+  createFrameWriter,
+  defaultFrameBounds,
+  type FrameWriter,
+  type FrameWriterOptions,
+  type WritableFrames,
+} from "./frame-writer.ts";
+export {
+  type GrpcCallOptions,
+  type GrpcChannel,
+  type GrpcChannelSettings,
+  type GrpcClient,
+  grpcChannelFor,
+  grpcClientFor,
+} from "./grpc-client.ts";
+export {
+  type GrpcMethodHandler,
+  type GrpcServiceHandlers,
+  toGrpcDefinition,
+  toGrpcMethod,
+} from "./grpc-definition.ts";
+export { failureFromGrpc, grpcStatusOf } from "./grpc-errors.ts";
+export {
+  endGrpcStream,
+  type GrpcServices,
+  maxMessageBytes,
+  peerAddressOf,
+  type RunningServer,
+  type ServeGrpcOptions,
+  serveGrpc,
+} from "./grpc-server.ts";
+export { internalFailure } from "./internal-failure.ts";
+export {
   defaultLinkBounds,
   defaultLinkTimings,
   type FrameLink,
