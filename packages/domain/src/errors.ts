@@ -202,6 +202,11 @@ export const failures = {
     "failed_precondition",
     "the agent speaks protocol {min} to {max}, this control plane {supported}; {fix}",
   ),
+  runner_busy: failure(
+    "failed_precondition",
+    "the runner serves another agent already; stop that agent, or give this one a state directory of its own",
+    "retry",
+  ),
   contract_version_unsupported: failure(
     "failed_precondition",
     "the agent speaks runner contract {min} to {max}, this runner {supported}; use versions that belong together",

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+// The process runner as a process: `main.ts --state-dir DIR`, started by the agent or beside it.
+
+import { fstatSync, mkdirSync, realpathSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { createLogger, createSystemClock, type LogLevel, logLevels } from "@remex/runtime";
+import { destination } from "pino";
+import { softwareVersion } from "../software-version.ts";
+import { cleanEnvironment } from "./launcher.ts";
+import { type ProcessRunner, StateRefusal, startProcessRunner } from "./process-runner.ts";
+
+/** The state directory cannot be used now: whoever started the runner may try again. */
+const exitStateRefused = 75;
+const exitUsage = 2;
+const exitBroken = 1;
+
+const usage = `usage: remex-runner --state-dir DIR [--log-level LEVEL]
+
+Runs commands for one Remex agent, which connects to DIR/runner.sock.
+
+  --state-dir DIR     lock, journal, socket and logs; a directory of a local disk
+  --log-level LEVEL   one of ${logLevels.join(", ")} (default: info)
+`;
+
+interface RunnerArguments {
+  readonly stateDir: string;
+  readonly logLevel: LogLevel;
+}
+
+function readArguments(argv: readonly string[]): RunnerArguments | string {
+  try {
+    const { values } = parseArgs({
+      args: [...argv],
+      options: { "state-dir": { type: "string" }, "log-level": { type: "string" } },
+    });
+    const level = values["log-level"] ?? "info";
+    const logLevel = logLevels.find((known) => known === level);
+    if (values["state-dir"] === undefined) return "--state-dir is missing";
+    if (logLevel === undefined) return `--log-level ${level} is not known`;
+    return { stateDir: values["state-dir"], logLevel };
+  } catch (error) {
+    return (error as Error).message;
+  }
+}
+
+const parsed = readArguments(process.argv.slice(2));
+if (typeof parsed === "string") {
+  process.stderr.write(`remex-runner: ${parsed}\n\n${usage}`);
+  process.exit(exitUsage);
+}
+mkdirSync(parsed.stateDir, { recursive: true, mode: 0o700 });
+// Standard output belongs to nobody; the agent reads the log from standard error.
+const log = createLogger({
+  service: "runner",
+  level: parsed.logLevel,
+  destination: destination({ dest: 2, sync: true }),
+});
+
+let runner: ProcessRunner;
+try {
+  runner = await startProcessRunner({
+    stateDir: realpathSync(parsed.stateDir),
+    clock: createSystemClock(),
+    log,
+    environment: cleanEnvironment(process.env),
+    softwareVersion,
+    onEnded: () => process.exit(0),
+    onBroken: () => process.exit(exitBroken),
+  });
+} catch (error) {
+  if (!(error instanceof StateRefusal)) throw error;
+  log.error({ reason: error.message }, "the state directory cannot be used");
+  process.exit(exitStateRefused);
+}
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => runner.stop());
+
+// Started by an agent, standard input is a pipe from it: should the agent die before it has connected,
+// its end closes and nobody is left to run work for. In a container of its own it is no pipe.
+const input = fstatSync(0);
+if (input.isFIFO() || input.isSocket()) {
+  process.stdin.on("end", () => runner.stop());
+  process.stdin.on("error", () => runner.stop());
+  process.stdin.resume();
+}

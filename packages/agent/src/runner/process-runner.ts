@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds the process runner on a state directory: lock, journal, what an older one left, socket.
+
+import { join } from "node:path";
+import type { Clock, Logger } from "@remex/runtime";
+import { removeOldLogs } from "./attempt-log.ts";
+import { Journal } from "./journal.ts";
+import { abandonedOutcome } from "./outcome.ts";
+import { type AttemptCookie, findProcesses, signalProcess } from "./process-tree.ts";
+import { RunnerServer } from "./runner-server.ts";
+import { RunnerShell } from "./runner-shell.ts";
+import { takeStateLock } from "./state-lock.ts";
+
+export interface ProcessRunnerOptions {
+  readonly stateDir: string;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly environment: Readonly<Record<string, string>>;
+  readonly softwareVersion: string;
+  /** Everything has ended, the journal is synced and the socket is gone. */
+  readonly onEnded: () => void;
+  /** The disk refuses: nothing can be promised any more. */
+  readonly onBroken: (error: Error) => void;
+}
+
+export interface ProcessRunner {
+  /** Stops all work and ends; `onEnded` follows. */
+  stop(): void;
+}
+
+/** The state directory cannot be used; the message says why and what to do. */
+export class StateRefusal extends Error {
+  override readonly name = "StateRefusal";
+}
+
+/** Logs of tasks that nothing was written to for so long are removed at the start and once an hour. */
+const logRetentionMs = 24 * 3_600_000;
+const logSweepMs = 3_600_000;
+
+/** Starts a runner; rejects with a `StateRefusal` when the state directory cannot be used. */
+export async function startProcessRunner(options: ProcessRunnerOptions): Promise<ProcessRunner> {
+  const { stateDir, clock, log } = options;
+  lockState(stateDir, log);
+  const journal = new Journal({
+    path: join(stateDir, "journal"),
+    onBroken: (error) => {
+      log.fatal({ err: error }, "the journal cannot be written");
+      options.onBroken(error);
+    },
+  });
+  settleOlderAttempts(journal, clock.wallMs(), log);
+  const shell: RunnerShell = new RunnerShell({
+    stateDir,
+    journal,
+    clock,
+    log,
+    environment: options.environment,
+    send: (event) => server.send(event),
+    onExit: () => void server.close().finally(options.onEnded),
+  });
+  const server: RunnerServer = new RunnerServer({
+    stateDir,
+    log,
+    softwareVersion: options.softwareVersion,
+    runtimes: ["command", "noop"],
+    runtimeVersions: { node: process.versions.node },
+    journal: () => journal.entries(),
+    onEvents: (events) => shell.take(events),
+    onAgentGone: () => shell.close(),
+  });
+  await server.listen();
+  sweepLogs(stateDir, clock, log);
+  clock.every(logSweepMs, () => sweepLogs(stateDir, clock, log));
+  log.info({ stateDir, running: journal.entries().length }, "runner is listening");
+  return { stop: () => shell.close() };
+}
+
+function lockState(stateDir: string, log: Logger): void {
+  const lock = takeStateLock(stateDir);
+  switch (lock.kind) {
+    case "held":
+      return;
+    case "unguarded":
+      log.warn({ reason: lock.message }, "the state directory is not locked");
+      return;
+    case "taken":
+    case "unsuitable":
+      throw new StateRefusal(lock.message);
+    default:
+      lock satisfies never;
+  }
+}
+
+/**
+ * Attempts that an older runner left without an outcome: what still runs of them is ended, then they
+ * are recorded as aborted. The lock is held, so no runner watches them any more.
+ */
+function settleOlderAttempts(journal: Journal, wallMs: number, log: Logger): void {
+  const open = journal.entries().filter((entry) => entry.outcome === undefined);
+  if (open.length === 0) return;
+  const cookies = open.map(
+    (entry): AttemptCookie => ({
+      task: entry.task ?? "",
+      attempt: `${entry.attempt?.epoch ?? 0}.${entry.attempt?.number ?? 0}`,
+    }),
+  );
+  endProcesses(cookies);
+  for (const entry of open) {
+    const { task = "", attempt } = entry;
+    const ref = { epoch: String(attempt?.epoch ?? 0), number: String(attempt?.number ?? 0) };
+    log.warn({ task, attempt: `${ref.epoch}.${ref.number}` }, "attempt of an older runner aborted");
+    journal.note({
+      record: "ended",
+      name: { task, attempt: ref },
+      outcome: abandonedOutcome(wallMs),
+    });
+  }
+  journal.sync();
+}
+
+/** Walks again until nothing is found: a process may fork while it is being ended. */
+function endProcesses(cookies: readonly AttemptCookie[]): void {
+  const mostWalks = 50;
+  for (let walk = 0; walk < mostWalks; walk++) {
+    const pids = [...findProcesses(cookies).values()].flat();
+    if (pids.length === 0) return;
+    for (const pid of pids) signalProcess(pid, "SIGKILL");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20);
+  }
+}
+
+function sweepLogs(stateDir: string, clock: Clock, log: Logger): void {
+  const removed = removeOldLogs(stateDir, clock.wallMs(), logRetentionMs);
+  if (removed > 0) log.info({ removed }, "old logs removed");
+}

@@ -1,0 +1,429 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decides what the runner does: when work may start, when it is stopped, and what its outcome is.
+
+import { compareRefs, formatRef, type NumberedRef } from "@remex/domain";
+import type {
+  JournalEntryJson,
+  RefusedJson,
+  RunnerEventJson,
+  StartJson,
+  StopReasonJson,
+} from "@remex/proto/runner/v1";
+import { type AttemptName, refToJson } from "../contract/frame-check.ts";
+import { parseDurationText, timestampText } from "../contract/json-time.ts";
+import type { JournalRecord } from "./journal-record.ts";
+import {
+  type Exit,
+  exitOutcome,
+  noopOutcome,
+  type RunTimes,
+  type StopCause,
+  startFailedOutcome,
+  stoppedOutcome,
+} from "./outcome.ts";
+
+/**
+ * The runner, and each attempt in it.
+ *
+ * Runner: `serving` (starts what it is told) -> `closing` (its agent is gone, or it was told to end:
+ * everything is stopped, nothing starts) -> effect `exit` when nothing is left.
+ *
+ * Attempt: `running` (its leader lives) -> ended by its leader's exit; or `stopping` (TERM was sent) ->
+ * `killing` (KILL is sent until nothing is left) -> ended.
+ *
+ * Invariants, each with a test:
+ * - RUN-1 (I1): an attempt is launched at most once, also over restarts, by `known`.
+ * - RUN-2 (S4): nothing is launched without a valid lease of its session, or past its window.
+ * - RUN-3 (C1): an outcome is told only by `finish`, whose effect is to sync first.
+ * - RUN-4: an attempt under ABORT is being stopped from the lease's end on.
+ * - RUN-5: nothing is launched while closing.
+ *
+ * `step` owns the state that it is given: it changes it in place, since a copy per event would cost
+ * more than the event, and nobody else reads it between two steps.
+ */
+export interface RunnerState {
+  phase: "serving" | "closing";
+  lease: RunnerLease | undefined;
+  readonly attempts: Map<string, RunningAttempt>;
+  /** Attempts that must never be launched again: running, or ended and not yet forgotten. */
+  readonly known: Set<string>;
+}
+
+interface RunnerLease {
+  readonly session: NumberedRef;
+  readonly untilMs: number;
+  readonly stopMs: number;
+}
+
+interface RunningAttempt {
+  readonly name: AttemptName;
+  readonly aborts: boolean;
+  readonly startedAtMs: number;
+  readonly startedAtWallMs: number;
+  readonly timeoutAtMs: number | undefined;
+  run: Run;
+}
+
+type Run =
+  | { readonly kind: "running" }
+  | {
+      readonly kind: "stopping";
+      readonly cause: StopCause;
+      readonly killAtMs: number;
+      readonly exit: Exit | undefined;
+    }
+  | {
+      readonly kind: "killing";
+      readonly cause: StopCause;
+      /** When processes that resist are reported instead of waited for. */
+      readonly giveUpAtMs: number;
+      readonly exit: Exit | undefined;
+    };
+
+export type RunnerMachineEvent =
+  | {
+      readonly kind: "lease";
+      readonly session: NumberedRef;
+      readonly untilMs: number;
+      readonly stopMs: number;
+    }
+  | {
+      readonly kind: "start";
+      readonly name: AttemptName;
+      readonly session: NumberedRef;
+      readonly windowUntilMs: number;
+      readonly start: StartJson;
+      readonly logPath: string;
+    }
+  | { readonly kind: "stop"; readonly name: AttemptName; readonly reason: StopReasonJson }
+  | { readonly kind: "forget"; readonly name: AttemptName }
+  | { readonly kind: "close" }
+  | {
+      readonly kind: "launched";
+      readonly key: string;
+      readonly pid: number;
+      readonly logPath: string;
+    }
+  | { readonly kind: "launchFailed"; readonly key: string; readonly message: string }
+  | { readonly kind: "exited"; readonly key: string; readonly exit: Exit }
+  | { readonly kind: "swept"; readonly key: string; readonly remaining: number }
+  | { readonly kind: "tick" };
+
+export type RunnerEffect =
+  | { readonly kind: "note"; readonly record: JournalRecord }
+  | {
+      readonly kind: "launch";
+      readonly key: string;
+      readonly start: StartJson;
+      readonly logPath: string;
+    }
+  | { readonly kind: "send"; readonly event: RunnerEventJson }
+  /** Note the record, sync, and only then send the event. */
+  | { readonly kind: "finish"; readonly record: JournalRecord; readonly event: RunnerEventJson }
+  | {
+      readonly kind: "signal";
+      readonly keys: readonly string[];
+      readonly signal: "SIGTERM" | "SIGKILL";
+    }
+  /** The leader ended by itself: end what it left in its process group. */
+  | { readonly kind: "clear"; readonly key: string }
+  /** Count the processes that are left of each and answer with `swept`. */
+  | { readonly kind: "sweep"; readonly keys: readonly string[] }
+  | { readonly kind: "exit" };
+
+export interface Instant {
+  /** Monotonic, suspend counted. */
+  readonly ms: number;
+  /** For display only. */
+  readonly wallMs: number;
+}
+
+const defaultStopMs = 6_000;
+const resistMs = 10_000;
+
+export function createRunnerState(known: Iterable<string>): RunnerState {
+  return { phase: "serving", lease: undefined, attempts: new Map(), known: new Set(known) };
+}
+
+/** Key of an attempt; the same text as the journal's. */
+export function keyOf(name: AttemptName): string {
+  return `${name.task}/${formatRef(name.attempt)}`;
+}
+
+export function stepRunner(
+  state: RunnerState,
+  event: RunnerMachineEvent,
+  now: Instant,
+): RunnerEffect[] {
+  switch (event.kind) {
+    case "lease":
+      return takeLease(state, event);
+    case "start":
+      return start(state, event, now);
+    case "stop":
+      return stop(state, keyOf(event.name), stopCauses[event.reason], now);
+    case "forget":
+      return forget(state, event.name);
+    case "close":
+      return close(state, now);
+    case "launched":
+      return noteLaunched(state, event, now);
+    case "launchFailed":
+      return failLaunch(state, event.key, event.message, now);
+    case "exited":
+      return noteExit(state, event.key, event.exit, now);
+    case "swept":
+      return noteSwept(state, event.key, event.remaining, now);
+    case "tick":
+      return tick(state, now);
+    default:
+      return event satisfies never;
+  }
+}
+
+const stopCauses: Record<StopReasonJson, StopCause> = {
+  STOP_REASON_UNSPECIFIED: "KILLED",
+  STOP_REASON_CANCELED: "CANCELED",
+  STOP_REASON_KILLED: "KILLED",
+  STOP_REASON_DRAINED: "DRAINED",
+};
+
+type EventOf<Kind extends RunnerMachineEvent["kind"]> = Extract<RunnerMachineEvent, { kind: Kind }>;
+
+function takeLease(state: RunnerState, event: EventOf<"lease">): RunnerEffect[] {
+  const held = state.lease;
+  const order = held === undefined ? 1 : compareRefs(event.session, held.session);
+  if (order < 0) return [];
+  // Within a session a renewal that was overtaken does not shorten what a later one gave.
+  const untilMs =
+    order === 0 && held !== undefined ? Math.max(held.untilMs, event.untilMs) : event.untilMs;
+  state.lease = { session: event.session, untilMs, stopMs: event.stopMs };
+  return [];
+}
+
+function start(state: RunnerState, event: EventOf<"start">, now: Instant): RunnerEffect[] {
+  const key = keyOf(event.name);
+  const refusal = refusalOf(state, key, event, now);
+  if (refusal !== undefined) {
+    return [{ kind: "send", event: { refused: { ...nameJson(event.name), ...refusal } } }];
+  }
+  state.known.add(key);
+  const entry = entryOf(event);
+  if (event.start.spec?.noop !== undefined) return runNoop(event.name, entry, now);
+  const timeoutMs = parseDurationText(event.start.spec?.timeout);
+  state.attempts.set(key, {
+    name: event.name,
+    aborts: event.start.onCut === "ON_CUT_ABORT",
+    startedAtMs: now.ms,
+    startedAtWallMs: now.wallMs,
+    timeoutAtMs: timeoutMs === undefined || timeoutMs <= 0 ? undefined : now.ms + timeoutMs,
+    run: { kind: "running" },
+  });
+  return [
+    { kind: "note", record: { record: "started", entry: { ...entry, logPath: event.logPath } } },
+    { kind: "launch", key, start: event.start, logPath: event.logPath },
+  ];
+}
+
+type Refusal = Pick<RefusedJson, "reason" | "message">;
+
+function refusalOf(
+  state: RunnerState,
+  key: string,
+  event: EventOf<"start">,
+  now: Instant,
+): Refusal | undefined {
+  if (state.phase === "closing") return { reason: "not_ready", message: "the runner is ending" };
+  if (state.known.has(key)) {
+    return { reason: "known_attempt", message: "this attempt was started before" };
+  }
+  const problem = workProblem(event.start);
+  if (problem !== undefined) return { reason: "cannot_run", message: problem };
+  if (now.ms >= event.windowUntilMs) {
+    return { reason: "window_passed", message: "the confirm window passed before the start" };
+  }
+  const { lease } = state;
+  if (lease === undefined || compareRefs(event.session, lease.session) !== 0) {
+    return { reason: "no_lease", message: "there is no lease of the session that confirmed it" };
+  }
+  if (now.ms >= lease.untilMs) return { reason: "no_lease", message: "the lease has ended" };
+  return undefined;
+}
+
+function workProblem(start: StartJson): string | undefined {
+  const { spec } = start;
+  if (spec?.noop !== undefined) return undefined;
+  if (spec?.command === undefined) return "the process runner runs commands and noops only";
+  const program = spec.command.argv?.[0];
+  if (program === undefined || program === "") return "the command is empty";
+  return undefined;
+}
+
+/** What the journal keeps: the spec without work, since work may hold credentials. */
+function entryOf(event: EventOf<"start">): JournalEntryJson {
+  const { command: _command, noop: _noop, airflow: _airflow, ...spec } = event.start.spec ?? {};
+  return {
+    ...nameJson(event.name),
+    session: refToJson(event.session),
+    spec,
+    idempotencyKey: event.start.idempotencyKey ?? "",
+    payloadDigest: event.start.payloadDigest ?? "",
+  };
+}
+
+function runNoop(name: AttemptName, entry: JournalEntryJson, now: Instant): RunnerEffect[] {
+  const times = { runTimeMs: 0, startedAtWallMs: now.wallMs, endedAtWallMs: now.wallMs };
+  const outcome = noopOutcome(times);
+  const startedAt = timestampText(now.wallMs);
+  return [
+    { kind: "send", event: { started: { ...nameJson(name), startedAt } } },
+    {
+      kind: "finish",
+      record: { record: "done", entry: { ...entry, outcome } },
+      event: { ended: { ...nameJson(name), outcome } },
+    },
+  ];
+}
+
+function noteLaunched(
+  state: RunnerState,
+  event: EventOf<"launched">,
+  now: Instant,
+): RunnerEffect[] {
+  const attempt = state.attempts.get(event.key);
+  if (attempt === undefined) return [];
+  const startedAt = timestampText(now.wallMs);
+  const { pid, logPath } = event;
+  return [
+    { kind: "send", event: { started: { ...nameJson(attempt.name), pid, startedAt, logPath } } },
+  ];
+}
+
+function failLaunch(
+  state: RunnerState,
+  key: string,
+  message: string,
+  now: Instant,
+): RunnerEffect[] {
+  const attempt = state.attempts.get(key);
+  if (attempt === undefined) return [];
+  return finish(state, key, attempt, startFailedOutcome(message, timesOf(attempt, now)));
+}
+
+function noteExit(state: RunnerState, key: string, exit: Exit, now: Instant): RunnerEffect[] {
+  const attempt = state.attempts.get(key);
+  if (attempt === undefined) return [];
+  if (attempt.run.kind === "running") {
+    // A result that came before the stop stands (C4), so what it left behind has no say in it.
+    return [
+      { kind: "clear", key },
+      ...finish(state, key, attempt, exitOutcome(exit, timesOf(attempt, now))),
+    ];
+  }
+  attempt.run = { ...attempt.run, exit };
+  return [{ kind: "sweep", keys: [key] }];
+}
+
+function noteSwept(
+  state: RunnerState,
+  key: string,
+  remaining: number,
+  now: Instant,
+): RunnerEffect[] {
+  const attempt = state.attempts.get(key);
+  if (attempt === undefined || attempt.run.kind === "running") return [];
+  const { run } = attempt;
+  // The leader's exit is waited for without limit: it may not be reaped before the kernel lets it go.
+  if (run.exit === undefined) return [];
+  const resists = run.kind === "killing" && now.ms >= run.giveUpAtMs;
+  if (remaining > 0 && !resists) return [];
+  const outcome = stoppedOutcome(run.cause, run.exit, remaining, timesOf(attempt, now));
+  return finish(state, key, attempt, outcome);
+}
+
+function finish(
+  state: RunnerState,
+  key: string,
+  attempt: RunningAttempt,
+  outcome: NonNullable<JournalEntryJson["outcome"]>,
+): RunnerEffect[] {
+  state.attempts.delete(key);
+  const name = nameJson(attempt.name);
+  const effects: RunnerEffect[] = [
+    {
+      kind: "finish",
+      record: { record: "ended", name, outcome },
+      event: { ended: { ...name, outcome } },
+    },
+  ];
+  if (state.phase === "closing" && state.attempts.size === 0) effects.push({ kind: "exit" });
+  return effects;
+}
+
+function stop(state: RunnerState, key: string, cause: StopCause, now: Instant): RunnerEffect[] {
+  const attempt = state.attempts.get(key);
+  // The first reason stands: what is being stopped already is not stopped for another one.
+  if (attempt === undefined || attempt.run.kind !== "running") return [];
+  const stopMs = state.lease?.stopMs ?? defaultStopMs;
+  attempt.run = { kind: "stopping", cause, killAtMs: now.ms + stopMs, exit: undefined };
+  return [{ kind: "signal", keys: [key], signal: "SIGTERM" }];
+}
+
+function forget(state: RunnerState, name: AttemptName): RunnerEffect[] {
+  const key = keyOf(name);
+  if (state.attempts.has(key) || !state.known.delete(key)) return [];
+  return [{ kind: "note", record: { record: "forgotten", name: nameJson(name) } }];
+}
+
+function close(state: RunnerState, now: Instant): RunnerEffect[] {
+  if (state.phase === "closing") return [];
+  state.phase = "closing";
+  if (state.attempts.size === 0) return [{ kind: "exit" }];
+  return [...state.attempts.keys()].flatMap((key) => stop(state, key, "RUNNER_LOST", now));
+}
+
+function tick(state: RunnerState, now: Instant): RunnerEffect[] {
+  const effects: RunnerEffect[] = [];
+  const kill: string[] = [];
+  const sweep: string[] = [];
+  const leaseEnded = state.lease !== undefined && now.ms >= state.lease.untilMs;
+  for (const [key, attempt] of state.attempts) {
+    const { run } = attempt;
+    if (run.kind === "running") {
+      if (attempt.timeoutAtMs !== undefined && now.ms >= attempt.timeoutAtMs) {
+        effects.push(...stop(state, key, "TIMEOUT", now));
+      } else if (attempt.aborts && leaseEnded) {
+        effects.push(...stop(state, key, "LEASE_ENDED", now));
+      }
+      continue;
+    }
+    if (run.kind === "stopping" && now.ms >= run.killAtMs) {
+      attempt.run = {
+        kind: "killing",
+        cause: run.cause,
+        giveUpAtMs: now.ms + resistMs,
+        exit: run.exit,
+      };
+    }
+    if (attempt.run.kind === "killing") kill.push(key);
+    if (run.exit !== undefined) sweep.push(key);
+  }
+  if (kill.length > 0) effects.push({ kind: "signal", keys: kill, signal: "SIGKILL" });
+  if (sweep.length > 0) effects.push({ kind: "sweep", keys: sweep });
+  return effects;
+}
+
+function timesOf(attempt: RunningAttempt, now: Instant): RunTimes {
+  return {
+    runTimeMs: now.ms - attempt.startedAtMs,
+    startedAtWallMs: attempt.startedAtWallMs,
+    endedAtWallMs: now.wallMs,
+  };
+}
+
+function nameJson(name: AttemptName): {
+  task: string;
+  attempt: { epoch: string; number: string };
+} {
+  return { task: name.task, attempt: refToJson(name.attempt) };
+}

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// Performs what the runner's machine decides: journal, processes, and what the agent is told.
+
+import { formatRef } from "@remex/domain";
+import type { AgentEventJson, RunnerEventJson } from "@remex/proto/runner/v1";
+import type { Clock, Logger } from "@remex/runtime";
+import {
+  type AttemptName,
+  attemptNameOf,
+  refOfJson,
+  requireSpec,
+} from "../contract/frame-check.ts";
+import { FramingError } from "../contract/framing.ts";
+import { parseDurationText } from "../contract/json-time.ts";
+import { logPathOf } from "./attempt-log.ts";
+import type { Journal } from "./journal.ts";
+import { attemptKey } from "./journal-record.ts";
+import { launchCommand } from "./launcher.ts";
+import type { Exit } from "./outcome.ts";
+import { type AttemptCookie, findProcesses, markOf, signalProcess } from "./process-tree.ts";
+import {
+  createRunnerState,
+  type Instant,
+  type RunnerEffect,
+  type RunnerMachineEvent,
+  type RunnerState,
+  stepRunner,
+} from "./runner-machine.ts";
+
+export interface RunnerShellOptions {
+  readonly stateDir: string;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** What every task gets; see `cleanEnvironment`. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Tells the agent; nobody listens when it is gone. */
+  readonly send: (event: RunnerEventJson) => void;
+  /** Everything has ended and is in the journal. */
+  readonly onExit: () => void;
+}
+
+/** How often deadlines are looked at; also how finely a stall of this process is noticed. */
+const tickMs = 100;
+
+interface LiveProcess {
+  readonly pid: number;
+  readonly cookie: AttemptCookie;
+}
+
+/** One runner at work. */
+export class RunnerShell {
+  readonly #options: RunnerShellOptions;
+  readonly #state: RunnerState;
+  readonly #processes = new Map<string, LiveProcess>();
+  readonly #stopTicking: () => void;
+  #effects: RunnerEffect[] = [];
+  #lastTickMs: number;
+  #performing = false;
+
+  constructor(options: RunnerShellOptions) {
+    this.#options = options;
+    this.#state = createRunnerState(options.journal.entries().map(attemptKey));
+    this.#lastTickMs = options.clock.nowMs();
+    this.#stopTicking = options.clock.every(tickMs, () => {
+      this.#lastTickMs = options.clock.nowMs();
+      if (this.#state.attempts.size > 0) this.#step({ kind: "tick" });
+    });
+  }
+
+  /** Takes the events of a frame, in order. */
+  take(events: readonly AgentEventJson[]): void {
+    const arrivedAtMs = this.#arrivalMs();
+    this.#gather(() => {
+      for (const event of events) this.#takeOne(event, arrivedAtMs);
+    });
+  }
+
+  /** The agent's end closed, or the runner is told to end: stops everything, then calls `onExit`. */
+  close(): void {
+    this.#step({ kind: "close" });
+  }
+
+  /** Attempts that run or are being stopped. */
+  get running(): number {
+    return this.#state.attempts.size;
+  }
+
+  /**
+   * When a frame read now may have arrived. If this process stood still, the frame may have waited in
+   * the socket all the while, so what it grants is counted from the last turn before that.
+   */
+  #arrivalMs(): number {
+    const now = this.#options.clock.nowMs();
+    return now - this.#lastTickMs > 10 * tickMs ? this.#lastTickMs : now;
+  }
+
+  #takeOne(event: AgentEventJson, arrivedAtMs: number): void {
+    if (event.lease !== undefined) this.#takeLease(event.lease, arrivedAtMs);
+    else if (event.start !== undefined) this.#takeStart(event.start, arrivedAtMs);
+    else if (event.stop !== undefined) {
+      const reason = event.stop.reason ?? "STOP_REASON_UNSPECIFIED";
+      this.#step({ kind: "stop", name: attemptNameOf(event.stop), reason });
+    } else if (event.forget !== undefined) {
+      this.#step({ kind: "forget", name: attemptNameOf(event.forget) });
+    } else if (event.shutdown !== undefined) this.close();
+  }
+
+  #takeLease(lease: NonNullable<AgentEventJson["lease"]>, arrivedAtMs: number): void {
+    const session = refOfJson(lease.session);
+    if (session === undefined) throw new FramingError("a lease names no session");
+    this.#step({
+      kind: "lease",
+      session,
+      untilMs: arrivedAtMs + (parseDurationText(lease.remaining) ?? 0),
+      stopMs: parseDurationText(lease.stopTime) ?? 0,
+    });
+  }
+
+  #takeStart(start: NonNullable<AgentEventJson["start"]>, arrivedAtMs: number): void {
+    const name = attemptNameOf(start);
+    const session = refOfJson(start.session);
+    if (session === undefined) throw new FramingError("a start names no session");
+    requireSpec(start);
+    this.#step({
+      kind: "start",
+      name,
+      session,
+      windowUntilMs: arrivedAtMs + (parseDurationText(start.window) ?? 0),
+      start,
+      logPath: logPathOf(this.#options.stateDir, name.task, name.attempt),
+    });
+  }
+
+  #now(): Instant {
+    return { ms: this.#options.clock.nowMs(), wallMs: this.#options.clock.wallMs() };
+  }
+
+  #step(event: RunnerMachineEvent): void {
+    this.#gather(() => this.#effects.push(...stepRunner(this.#state, event, this.#now())));
+  }
+
+  /** Runs `decide`, which may step often, and performs all effects together afterwards. */
+  #gather(decide: () => void): void {
+    if (this.#performing) {
+      decide();
+      return;
+    }
+    this.#performing = true;
+    try {
+      decide();
+      while (this.#effects.length > 0) {
+        const effects = this.#effects;
+        this.#effects = [];
+        this.#perform(effects);
+      }
+    } finally {
+      this.#performing = false;
+    }
+  }
+
+  /** Journal first: what is launched or told after it is in the kernel's hands already. */
+  #perform(effects: readonly RunnerEffect[]): void {
+    const { journal } = this.#options;
+    const told: RunnerEventJson[] = [];
+    for (const effect of effects) {
+      if (effect.kind === "note" || effect.kind === "finish") journal.note(effect.record);
+      if (effect.kind === "finish") told.push(effect.event);
+    }
+    journal.write();
+    for (const effect of effects) this.#performOne(effect);
+    if (told.length > 0) {
+      journal.commit(() => {
+        for (const event of told) this.#options.send(event);
+      });
+    }
+    if (effects.some((effect) => effect.kind === "exit")) this.#exit();
+  }
+
+  #performOne(effect: RunnerEffect): void {
+    switch (effect.kind) {
+      case "send":
+        this.#options.send(effect.event);
+        return;
+      case "launch":
+        this.#launch(effect);
+        return;
+      case "signal":
+        this.#signal(effect.keys, effect.signal);
+        return;
+      case "clear":
+        this.#clear(effect.key);
+        return;
+      case "sweep":
+        this.#sweep(effect.keys);
+        return;
+      case "note":
+      case "finish":
+      case "exit":
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  #launch(effect: Extract<RunnerEffect, { kind: "launch" }>): void {
+    const { key, start, logPath } = effect;
+    const cookie = cookieOf(attemptNameOf(start));
+    const outcome = launchCommand({
+      work: start.spec?.command ?? {},
+      cookie,
+      logPath,
+      environment: this.#options.environment,
+      onExit: (exit) => this.#noteExit(key, exit),
+    });
+    if (outcome.kind === "failed") {
+      this.#step({ kind: "launchFailed", key, message: outcome.message });
+      return;
+    }
+    this.#processes.set(key, { pid: outcome.pid, cookie });
+    this.#step({ kind: "launched", key, pid: outcome.pid, logPath });
+  }
+
+  #noteExit(key: string, exit: Exit): void {
+    this.#step({ kind: "exited", key, exit });
+    // An attempt that is being stopped is kept until nothing of it is left.
+    if (!this.#state.attempts.has(key)) this.#processes.delete(key);
+  }
+
+  #signal(keys: readonly string[], signal: "SIGTERM" | "SIGKILL"): void {
+    const live = this.#livesOf(keys);
+    for (const { pid } of live) signalProcess(-pid, signal);
+    const found = findProcesses(live.map((process) => process.cookie));
+    for (const pids of found.values()) for (const pid of pids) signalProcess(pid, signal);
+  }
+
+  #clear(key: string): void {
+    const process = this.#processes.get(key);
+    if (process !== undefined) signalProcess(-process.pid, "SIGKILL");
+  }
+
+  #sweep(keys: readonly string[]): void {
+    const found = findProcesses(this.#livesOf(keys).map((process) => process.cookie));
+    for (const key of keys) {
+      const process = this.#processes.get(key);
+      const remaining =
+        process === undefined ? 0 : (found.get(markOf(process.cookie))?.length ?? 0);
+      this.#step({ kind: "swept", key, remaining });
+      if (!this.#state.attempts.has(key)) this.#processes.delete(key);
+    }
+  }
+
+  #livesOf(keys: readonly string[]): LiveProcess[] {
+    return keys.flatMap((key) => this.#processes.get(key) ?? []);
+  }
+
+  #exit(): void {
+    this.#stopTicking();
+    this.#options.journal.close();
+    this.#options.onExit();
+  }
+}
+
+function cookieOf(name: AttemptName): AttemptCookie {
+  return { task: name.task, attempt: formatRef(name.attempt) };
+}
