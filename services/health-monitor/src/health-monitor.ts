@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// The health-monitor: renews leases from relayed beats, acknowledges them, judges ages, tells verdicts.
+import type { ConnectRouter } from "@connectrpc/connect";
+import {
+  type BeatLinkEvent,
+  HealthLinkService,
+  type MonitorEvent,
+  type VerdictLinkEvent,
+} from "@remex/proto/health/v1";
+import type { Clock, Logger } from "@remex/runtime";
+import type { LeaseVerdict, SessionStore } from "@remex/store";
+import { createLinkHandler, type FrameLink } from "@remex/transport";
+import { createBeatBatcher } from "./beat-batcher.ts";
+import { helloEvent, verdictEvent } from "./beat-wire.ts";
+import { createLeaseScan, type LeaseScan } from "./lease-scan.ts";
+
+export interface HealthMonitorDeps {
+  /** Id of this replica. */
+  readonly replica: string;
+  readonly sessions: Pick<SessionStore, "renew" | "expire">;
+  /** All deployments, as the store lists them. */
+  listDeployments(): Promise<readonly string[]>;
+  /** Epoch of the store. */
+  epoch(): string;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export type BeatLink = FrameLink<BeatLinkEvent, MonitorEvent>;
+export type VerdictLink = FrameLink<VerdictLinkEvent, MonitorEvent>;
+
+export interface HealthMonitor {
+  /** A registry's link; also called directly by a registry of the same process. */
+  acceptBeatLink(link: BeatLink): void;
+  /** A scheduler's link; also called directly by a scheduler of the same process. */
+  acceptVerdictLink(link: VerdictLink): void;
+  /** Adds HealthLinkService to a Connect server. */
+  routes(router: ConnectRouter): void;
+  start(): void;
+  stop(): void;
+  /** What keeps it from working, as sentences; empty when nothing does. */
+  problems(): readonly string[];
+  /** One scan at once, for tests. */
+  readonly scanOnce: LeaseScan["scanOnce"];
+  /** Counts since the start, for metrics. */
+  counts(): { readonly links: number; readonly malformedBeats: number };
+}
+
+export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
+  const { log, replica } = deps;
+  const links = new Set<FrameLink<never, MonitorEvent>>();
+  // Not working until the first scan has reached the store.
+  let problem: string | undefined = "the store was not reached yet";
+
+  function failed(what: string, err: unknown): void {
+    if (problem === undefined) log.warn({ err }, "the store is away: beats get no acknowledgement");
+    problem = `the store did not ${what}`;
+  }
+
+  function works(): void {
+    if (problem !== undefined) log.info("the store answers");
+    problem = undefined;
+  }
+
+  function tellVerdicts(deployment: string, verdicts: readonly LeaseVerdict[]): void {
+    const events = verdicts.map((verdict) => verdictEvent(deployment, verdict));
+    for (const link of links) link.send(events);
+    for (const { agent, session, health, reason } of verdicts) {
+      const level = health === "HEALTHY" ? "info" : "warn";
+      log[level]({ deployment, agent, session, reason }, `agent is ${health.toLowerCase()}`);
+    }
+  }
+
+  const batcher = createBeatBatcher({
+    renew: (deployment, beats) => deps.sessions.renew(deployment, beats),
+    epoch: deps.epoch,
+    onVerdicts: tellVerdicts,
+    onFailure: (deployment, err) => {
+      log.warn({ deployment, err }, "beats were not taken");
+    },
+  });
+  const scan = createLeaseScan({
+    clock: deps.clock,
+    listDeployments: deps.listDeployments,
+    expire: (deployment, rows) => deps.sessions.expire(deployment, rows),
+    onVerdicts: tellVerdicts,
+    onScanned: works,
+    onFailure: (err) => failed("answer the scan of leases", err),
+  });
+
+  function keep(link: FrameLink<never, MonitorEvent>): void {
+    links.add(link);
+    link.send([helloEvent(replica)]);
+    void link.closed.then(() => links.delete(link));
+  }
+
+  function acceptBeatLink(link: BeatLink): void {
+    keep(link as FrameLink<never, MonitorEvent>);
+    link.onEvents((events) => {
+      const beats = events.flatMap(({ event }) => (event.case === "beat" ? [event.value] : []));
+      if (beats.length > 0) batcher.add(link, beats);
+    });
+  }
+
+  function acceptVerdictLink(link: VerdictLink): void {
+    keep(link as FrameLink<never, MonitorEvent>);
+    // A scheduler says nothing but its hello.
+    link.onEvents(() => undefined);
+  }
+
+  return {
+    acceptBeatLink,
+    acceptVerdictLink,
+    routes(router) {
+      const { beatLink, verdictLink } = HealthLinkService.method;
+      const { clock } = deps;
+      router.service(HealthLinkService, {
+        beatLink: createLinkHandler({ method: beatLink, accept: acceptBeatLink, clock }),
+        verdictLink: createLinkHandler({ method: verdictLink, accept: acceptVerdictLink, clock }),
+      });
+    },
+    start: () => scan.start(),
+    stop() {
+      scan.stop();
+      for (const link of links) link.close("shutting down");
+    },
+    problems: () => (problem === undefined ? [] : [problem]),
+    scanOnce: scan.scanOnce,
+    counts: () => ({ links: links.size, malformedBeats: batcher.malformed }),
+  };
+}
