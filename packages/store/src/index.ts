@@ -55,3 +55,29 @@ export {
 } from "./session/session-functions.ts";
 export type { SessionFacts, SessionRecord, SessionState } from "./session/session-record.ts";
 export { createSessionStore, type SessionStore } from "./session/session-store.ts";
+export type { TaskRefused } from "./task/task-call.ts";
+export type {
+  AttemptRow,
+  ChangeEntry,
+  TaskChangeRow,
+  TaskRow,
+} from "./task/task-reads.ts";
+export { createTaskStore, type TaskStore, taskLibrary } from "./task/task-store.ts";
+export type {
+  CancelAnswer,
+  HeldAttempt,
+  InventoryItem,
+  InventoryJudgement,
+} from "./task/task-upkeep.ts";
+export type {
+  AcceptGroup,
+  AttemptNote,
+  ClaimCandidate,
+  Claimed,
+  ClaimedTask,
+  ReportGroup,
+  ReportItem,
+  ReportJudgement,
+  SubmitAnswer,
+  SubmitItem,
+} from "./task/task-writes.ts";

@@ -1,0 +1,46 @@
+-- Confirms accepted attempts exactly as PROTOCOL S3 says; what is refused and was not confirmed is queued again.
+-- Callers: scheduler.
+-- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] groups: JSON list of {agent, session,
+-- list of {id, attempt, sequence of the accept}}.
+-- Returns a refusal, or a JSON list with, per accept in order, 'confirm', 'none', or the reason of a withdrawal.
+-- Events: one history entry; wake-ups for what was queued again.
+local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
+if not call then return refusal end
+local groups = cjson.decode(ARGV[3])
+local limit_ms = tonumber(redis.call('HGET', KEYS[1], 'limitMs') or 30000)
+
+local function session_problem(agent, session)
+  local v = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'availability', 'beatAtMs')
+  if v[1] ~= session or v[2] == 'ENDED' then return 'session_ended' end
+  if v[2] ~= 'OPEN' then return 'session_ending' end
+  if call.now - tonumber(v[4] or 0) >= limit_ms then return 'lease_ended' end
+  if v[3] and v[3] ~= 'SCHEDULABLE' then return 'cordoned' end
+end
+
+local function judge(agent, session, problem, accept)
+  local row = task.current(call, accept[1], agent, accept[2])
+  if not row or row.session ~= session then return 'attempt_stale' end
+  if row.stage ~= 'OFFERED' then
+    -- Confirmed before. A refusal must not give it up, since the first confirm may be starting it.
+    if problem then return 'none' end
+    return 'confirm'
+  end
+  if problem then
+    task.conclude(call, row, { stage = 'DECLINED', state = 'QUEUED', reason = problem })
+    return problem
+  end
+  redis.call('HSET', task.key(call, row.id), 'stage', 'CONFIRMED', 'sequence', accept[3])
+  call.offered[#call.offered + 1] = row.id
+  task.change(call, row.id, 'ASSIGNED', row.attempt, 'CONFIRMED', agent)
+  return 'confirm'
+end
+
+local answers = {}
+for _, group in ipairs(groups) do
+  local problem = session_problem(group[1], group[2])
+  for _, accept in ipairs(group[3]) do
+    answers[#answers + 1] = judge(group[1], group[2], problem, accept)
+  end
+end
+task.finish(call)
+return core.list(answers)

@@ -1,0 +1,31 @@
+-- Gives up what an ended session held (H2): unconfirmed attempts at no cost, the others as `on_lost` says.
+-- Callers: scheduler.
+-- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] agent, ARGV[4] session, ARGV[5] reason,
+-- ARGV[6] most attempts.
+-- Returns a refusal, 'alive' when the session is not over, or JSON {given up, left 0|1}: with left the call is repeated.
+-- Events: one history entry; wake-ups.
+local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
+if not call then return refusal end
+local agent, session, reason, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
+local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state')
+if standing[1] == session and standing[2] ~= 'ENDED' then return 'alive' end
+local held = redis.call('HGETALL', call.tag .. ':held:' .. agent)
+local given, left = 0, 0
+for i = 1, #held, 2 do
+  local row = held[i] ~= 'slots' and task.current(call, held[i], agent, held[i + 1])
+  if row and row.session == session then
+    if given == most then
+      left = 1
+      break
+    end
+    given = given + 1
+    local state, counter, task_reason = row.cancel_wished and 'CANCELED' or 'QUEUED', nil, nil
+    if row.cancel_wished then task_reason = 'canceled' end
+    if row.stage ~= 'OFFERED' then
+      state, counter, task_reason = task.after_loss(call, row.id, row.cancel_wished, 'agent_lost')
+    end
+    task.conclude(call, row, { stage = 'LOST', state = state, counter = counter, reason = reason, task_reason = task_reason })
+  end
+end
+task.finish(call)
+return '[' .. given .. ',' .. left .. ']'

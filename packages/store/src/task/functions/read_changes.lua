@@ -1,0 +1,26 @@
+-- Reads the deployment's history of task changes after a position.
+-- Callers: scheduler.
+-- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] stream id to read after, or '' for the newest,
+-- ARGV[4] most entries.
+-- Returns a refusal, or {newest id of the history, id up to which it was trimmed or '', entries: list of
+-- {id, at ms, changes}, keys: list of id, key, ...}.
+local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
+if not call then return refusal end
+local stream = call.tag .. ':changes'
+local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)
+local newest_id = newest[1] and newest[1][1] or redis.call('HGET', call.tag .. ':counts', 'trimmedTo') or '0-0'
+local trimmed = redis.call('HGET', call.tag .. ':counts', 'trimmedTo') or ''
+if ARGV[3] == '' then return { newest_id, trimmed, {}, {} } end
+local entries, keys, seen = {}, {}, {}
+for i, entry in ipairs(redis.call('XRANGE', stream, '(' .. ARGV[3], '+', 'COUNT', ARGV[4])) do
+  local fields = entry[2]
+  entries[i] = { entry[1], fields[2], fields[6] }
+  for id in string.gmatch('\30' .. fields[6], '\30([^\31]*)') do
+    if not seen[id] then
+      seen[id] = true
+      keys[#keys + 1] = id
+      keys[#keys + 1] = redis.call('HGET', task.key(call, id), 'key') or ''
+    end
+  end
+end
+return { newest_id, trimmed, entries, keys }

@@ -1,0 +1,76 @@
+-- Compares what agents hold with what the store holds for them (S6, S7), and binds what is current to their session.
+-- Callers: scheduler.
+-- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] JSON list of {agent, session, sequence,
+-- list of {id, attempt, ACCEPTED|STARTED|ENDED}}.
+-- Returns a refusal, or a JSON list with, per inventory, {verdicts, wished}: a verdict KEEP, KILL or REPORT per entry,
+-- and a list of {id, attempt} whose cancel is wished.
+-- Events: one history entry; wake-ups.
+local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
+if not call then return refusal end
+
+local function bind(row, session)
+  if row.session ~= session then redis.call('HSET', task.key(call, row.id), 'session', session) end
+end
+
+local function lost_at_no_cost(row)
+  task.conclude(call, row, { stage = 'LOST', state = row.cancel_wished and 'CANCELED' or 'QUEUED', reason = 'not_in_inventory',
+    task_reason = row.cancel_wished and 'canceled' or nil })
+end
+
+local function judge_entry(row, session, word)
+  if word == 'ENDED' then
+    if row and row.stage ~= 'OFFERED' then bind(row, session) end
+    return 'REPORT'
+  end
+  if not row then return 'KILL' end
+  if word == 'ACCEPTED' then
+    if row.session == session then return 'KEEP' end
+    -- An accept counts in its own session alone (S3, S4), so it can never be started in this one.
+    if row.stage ~= 'STARTED' then
+      lost_at_no_cost(row)
+      return 'KILL'
+    end
+  elseif row.stage == 'OFFERED' then
+    return 'KILL'
+  end
+  bind(row, session)
+  return 'KEEP'
+end
+
+local function judge_absent(row, session, sequence)
+  if row.stage == 'OFFERED' then
+    if row.session ~= session then lost_at_no_cost(row) end
+  elseif row.session == session and sequence < row.sequence then
+    return
+  elseif row.stage == 'CONFIRMED' then
+    lost_at_no_cost(row)
+  else
+    local state, counter, reason = task.after_loss(call, row.id, row.cancel_wished, 'agent_lost')
+    task.conclude(call, row, { stage = 'LOST', state = state, counter = counter, reason = 'not_in_inventory', task_reason = reason })
+  end
+end
+
+local answers = {}
+for _, inventory in ipairs(cjson.decode(ARGV[3])) do
+  local agent, session, sequence = inventory[1], inventory[2], inventory[3]
+  local verdicts, wished, named = {}, {}, {}
+  local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state')
+  local current = standing[1] == session and standing[2] ~= 'ENDED'
+  for i, entry in ipairs(inventory[4]) do
+    local row = task.current(call, entry[1], agent, entry[2])
+    -- A session that is over binds and gives up nothing; its agent will say it again in its next one.
+    verdicts[i] = current and judge_entry(row, session, entry[3]) or (entry[3] == 'ENDED' and 'REPORT' or row and 'KEEP' or 'KILL')
+    if row then named[entry[1]] = true end
+    if row and row.cancel_wished and verdicts[i] == 'KEEP' then wished[#wished + 1] = { row.id, row.attempt } end
+  end
+  local held = current and redis.call('HGETALL', call.tag .. ':held:' .. agent) or {}
+  for i = 1, #held, 2 do
+    if held[i] ~= 'slots' and not named[held[i]] then
+      local row = task.current(call, held[i], agent, held[i + 1])
+      if row then judge_absent(row, session, sequence) end
+    end
+  end
+  answers[#answers + 1] = '[' .. core.list(verdicts) .. ',' .. core.list(wished) .. ']'
+end
+task.finish(call)
+return '[' .. table.concat(answers, ',') .. ']'

@@ -1,0 +1,76 @@
+-- Takes results, judged by (task, attempt) alone (C2), and decides what follows (H2, C4, retries).
+-- Callers: scheduler.
+-- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] groups: JSON list of {agent, session,
+-- list of {id, attempt, kind, reason word, exit code or '', message, digest, outcomeBytes, started 0|1}};
+-- started says that the word of the start came with the report. ARGV[4] bytes: per report its outcome.
+-- Returns a refusal, or a JSON list with, per report in order, a verdict or {'STALE', superseded by or '', reason}.
+-- Events: one history entry; wake-ups.
+local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
+if not call then return refusal end
+local groups, bytes, at = cjson.decode(ARGV[3]), ARGV[4], 1
+
+-- The result that was taken from this attempt before, by its digest.
+local function taken_digest(row, attempt)
+  local v = redis.call('HMGET', task.key(call, row.id), 'outcomeDigest', 'earlier')
+  if row.attempt == attempt and row.stage == 'ENDED' then return v[1] end
+  return v[2] and string.match(';' .. v[2], ';' .. string.gsub(attempt, '%.', '%%.') .. '=([^;]*)')
+end
+
+local function refuse(row, report)
+  if not row.state then return 'UNKNOWN_TASK' end
+  local digest = taken_digest(row, report[2])
+  if digest then return digest == report[7] and 'DUPLICATE' or 'CONFLICT' end
+  redis.call('HINCRBY', task.key(call, row.id), 'staleReports', 1)
+  local superseded = row.state == 'ASSIGNED' and row.attempt ~= report[2] and row.attempt or ''
+  local reason = row.attempt == report[2] and (row.stage == 'OFFERED' and 'not_confirmed' or 'not_held')
+    or row.state == 'CANCELED' and 'canceled' or 'superseded'
+  return { 'STALE', superseded, reason }
+end
+
+local function after_failure(row)
+  local v = redis.call('HMGET', task.key(call, row.id), 'retries', 'maxRetries')
+  if not row.cancel_wished and tonumber(v[1] or 0) < tonumber(v[2] or 0) then return 'QUEUED', 'retries', 'retry' end
+  return 'FAILED'
+end
+
+local function take(row, report, outcome)
+  local kind, reason, state, counter, task_reason = report[3], report[4], report[3], nil, report[4]
+  if kind == 'FAILED' then
+    state, counter = after_failure(row)
+  elseif kind == 'ABORTED' then
+    local loss_reason
+    state, counter, loss_reason = task.after_loss(call, row.id, row.cancel_wished, reason)
+    task_reason = loss_reason or reason
+  elseif kind == 'DUPLICATE_START' then
+    state, task_reason = 'CANCELED', 'duplicate_start'
+  end
+  local to_set = { 'outcome', outcome, 'outcomeDigest', report[7] }
+  if report[9] == 1 and row.stage == 'CONFIRMED' then
+    to_set[5], to_set[6] = 'startedAtMs', call.now
+    task.change(call, row.id, 'ASSIGNED', row.attempt, 'STARTED', row.agent)
+  end
+  task.conclude(call, row, { stage = 'ENDED', state = state, counter = counter, task_reason = task_reason, pairs = to_set,
+    outcome = kind, exit = report[5], message = report[6] })
+  return 'ACCEPTED'
+end
+
+local answers = {}
+for _, group in ipairs(groups) do
+  local agent = group[1]
+  local session = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state')
+  local ending = session[1] == group[2] and session[2] == 'ENDING'
+  for _, report in ipairs(group[3]) do
+    local outcome = string.sub(bytes, at, at + report[8] - 1)
+    at = at + report[8]
+    local row, read = task.current(call, report[1], agent, report[2])
+    if not row or row.stage == 'OFFERED' then
+      answers[#answers + 1] = refuse(read, report)
+    elseif ending then
+      answers[#answers + 1] = 'RETRY'
+    else
+      answers[#answers + 1] = take(row, report, outcome)
+    end
+  end
+end
+task.finish(call)
+return core.list(answers)

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import {
+  attemptOf,
+  candidate,
+  claim,
+  confirm,
+  deployment,
+  epoch,
+  report,
+  settle,
+  startTaskWorld,
+  submission,
+  type TaskWorld,
+} from "./task-test-kit.ts";
+
+describe("the life of a task in the store", () => {
+  let world: TaskWorld;
+  beforeAll(async () => {
+    world = await startTaskWorld();
+  });
+  beforeEach(() => world.reset());
+  afterAll(() => world.stop());
+
+  const submit = async (...items: ReturnType<typeof submission>[]) => {
+    const submitted = await world.tasks.submit({ deployment, items });
+    if (submitted.kind !== "submitted") throw new Error(submitted.reason);
+    return submitted.answers;
+  };
+  const rowOf = async (id: string) => {
+    const tasks = await world.tasks.get({ deployment, ids: [id] });
+    return tasks.kind === "tasks" ? tasks.rows[0] : undefined;
+  };
+  const history = async () => {
+    const read = await world.tasks.readChanges({ deployment, after: "0-0", most: 1000 });
+    if (read.kind !== "changes") throw new Error(read.reason);
+    return read.entries.flatMap(({ changes }) =>
+      changes.map(({ key, state, stage }) => `${key} ${state} ${stage}`.trim()),
+    );
+  };
+
+  test("a task goes from its submission to its result, and the history tells each step", async () => {
+    const session = await world.setSession("a1");
+    expect(await submit(submission("one"), submission("two"))).toEqual([
+      { kind: "queued" },
+      { kind: "queued" },
+    ]);
+    const { offers, empty } = await claim(world, [candidate("a1", session)]);
+    expect(offers.map(({ id, key }) => [id, key])).toEqual([
+      [submission("one").id, "key-one"],
+      [submission("two").id, "key-two"],
+    ]);
+    expect(empty).toEqual(["default"]);
+    expect(offers[0]!.spec).toEqual(submission("one").spec);
+    expect(offers[0]!.digest).toEqual(submission("one").digest);
+    const accepts = offers.map((offer) => ({ id: offer.id, attempt: attemptOf(offer) }));
+    expect(await confirm(world, "a1", session, accepts)).toEqual(["confirm", "confirm"]);
+    const [first, second] = accepts;
+    await world.tasks.noteProgress({
+      deployment,
+      notes: [
+        { agent: "a1", ...first!, note: "" },
+        { agent: "a1", ...first!, note: "half way" },
+      ],
+    });
+    expect(await rowOf(first!.id)).toMatchObject({
+      state: "ASSIGNED",
+      stage: "STARTED",
+      note: "half way",
+      startedAtMs: world.now,
+    });
+    world.now += 5;
+    expect(await settle(world, "a1", session, report(first!.id, first!.attempt))).toBe("ACCEPTED");
+    expect(
+      await settle(
+        world,
+        "a1",
+        session,
+        report(second!.id, second!.attempt, {
+          kind: "FAILED",
+          reason: "exit_code",
+          exitCode: 3,
+          message: "it broke",
+          started: true,
+        }),
+      ),
+    ).toBe("ACCEPTED");
+    expect(await rowOf(first!.id)).toMatchObject({
+      state: "SUCCEEDED",
+      stage: "ENDED",
+      endedAtMs: world.now,
+    });
+    expect(await rowOf(second!.id)).toMatchObject({ state: "FAILED", reason: "exit_code" });
+    expect(await history()).toEqual([
+      "key-one QUEUED",
+      "key-two QUEUED",
+      "key-one ASSIGNED OFFERED",
+      "key-two ASSIGNED OFFERED",
+      "key-one ASSIGNED CONFIRMED",
+      "key-two ASSIGNED CONFIRMED",
+      "key-one ASSIGNED STARTED",
+      "key-one SUCCEEDED ENDED",
+      "key-two ASSIGNED STARTED",
+      "key-two FAILED ENDED",
+    ]);
+    const depths = await world.tasks.depths({ deployment });
+    expect(depths.kind === "depths" && Object.fromEntries(depths.states)).toEqual({
+      QUEUED: 0,
+      ASSIGNED: 0,
+      SUCCEEDED: 1,
+      FAILED: 1,
+      CANCELED: 0,
+    });
+  });
+
+  test("PROTOCOL-D2: a function given another epoch than the deployment's changes nothing", async () => {
+    world.store.epoch.set("17");
+    const refused = await world.tasks.submit({ deployment, items: [submission("one")] });
+    world.store.epoch.set(epoch);
+    expect(refused).toEqual({ kind: "refused", reason: "epoch_stale" });
+    expect(await world.tasks.submit({ deployment: "other", items: [] })).toEqual({
+      kind: "refused",
+      reason: "not_projected",
+    });
+    expect(await history()).toEqual([]);
+  });
+});
