@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The public door of @remex/token: names only, no code.
-
-export {};
+// The public door of the token service.
+export { type BootstrapDeps, ensureBootstrapKey } from "./bootstrap-key.ts";
+export { type CredentialPrefix, credentialPattern } from "./credential.ts";
+export { loadPeppers, type Peppers } from "./pepper.ts";
+export { createTokenService, type TokenService, type TokenServiceDeps } from "./token-service.ts";
