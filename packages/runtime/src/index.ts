@@ -11,6 +11,16 @@ export {
   type TimeSources,
 } from "./clock.ts";
 export {
+  type Config,
+  type ConfigOutcome,
+  type ConfigSources,
+  envNameOf,
+  flagOf,
+  readConfig,
+  type Setting,
+  type Settings,
+} from "./config.ts";
+export {
   formatAddress,
   isLoopback,
   type ListenAddress,
@@ -18,6 +28,7 @@ export {
   listenError,
   parseListenAddress,
 } from "./listen-address.ts";
+export { type LocalServer, type LocalServerOptions, startLocalServer } from "./local-server.ts";
 export {
   createLogger,
   createSilentLogger,
@@ -26,6 +37,20 @@ export {
   type LogLevel,
   logLevels,
 } from "./log.ts";
+export {
+  createMetrics,
+  durationBuckets,
+  type Metrics,
+  type MetricsOptions,
+  metricPrefix,
+} from "./metrics.ts";
+export { type ProcessEvents, type RunProcessOptions, runProcess } from "./process.ts";
+export {
+  createReadiness,
+  type Readiness,
+  type ReadinessPart,
+  type ReadinessReport,
+} from "./readiness.ts";
 export { hideCredentials, Secret } from "./secret.ts";
 export {
   loadOrCreateSecretFile,
@@ -33,3 +58,14 @@ export {
   SecretFileError,
   writeSecretFile,
 } from "./secret-file.ts";
+export {
+  durationSetting,
+  integerSetting,
+  listenAddressSetting,
+  listSetting,
+  logLevelSetting,
+  pairsSetting,
+  secretSetting,
+  switchSetting,
+} from "./setting-schemas.ts";
+export { createShutdown, type Shutdown, type StopHook } from "./shutdown.ts";
