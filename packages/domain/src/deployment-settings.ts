@@ -2,6 +2,7 @@
 // What an operator can set on a deployment: the defaults and the bounds of each value.
 
 import { type DurationSettings, decideDurations } from "./durations.ts";
+import { type Failure, failureOf } from "./remex-error.ts";
 
 /** What cut-off workers do with tasks that say nothing (PROTOCOL section 6). */
 export type OnCutSetting = "CONTINUE" | "ABORT";
@@ -63,12 +64,6 @@ const bounds: Readonly<Partial<Record<keyof DeploymentSettings, Bounds>>> = {
   maxAgentTokens: { setting: "max_agent_tokens", min: 1, max: 100_000, unit: "" },
 };
 
-/** One setting that cannot be, with the sentence that says why and what would do. */
-export interface SettingProblem {
-  readonly setting: string;
-  readonly message: string;
-}
-
 /** The settings as the durations' arithmetic takes them. */
 export function durationSettingsOf(settings: DeploymentSettings): DurationSettings {
   return {
@@ -79,37 +74,34 @@ export function durationSettingsOf(settings: DeploymentSettings): DurationSettin
 }
 
 /** Everything that is wrong with the settings, bounds first; the durations are judged together (T4). */
-export function decideSettingProblems(settings: DeploymentSettings): SettingProblem[] {
-  const problems: SettingProblem[] = [];
+export function decideSettingFailures(settings: DeploymentSettings): Failure[] {
+  const failures: Failure[] = [];
   for (const [name, bound] of Object.entries(bounds)) {
     const value = settings[name as keyof DeploymentSettings] as number;
     if (!Number.isSafeInteger(value) || value < bound.min || value > bound.max) {
-      problems.push({
-        setting: bound.setting,
-        message: `${bound.setting} is ${value}${bound.unit}; it must be from ${bound.min} to ${bound.max}${bound.unit}`,
-      });
+      const problem = `it is ${value}${bound.unit} and must be from ${bound.min} to ${bound.max}${bound.unit}`;
+      failures.push(failureOf("argument_invalid", { field: bound.setting, problem }));
     }
-  }
-  if (settings.lostAfterMs !== 0) {
-    problems.push({
-      setting: "lost_after",
-      message: `lost_after is ${settings.lostAfterMs} ms; work of lost agents is not held yet, so only 0 is allowed`,
-    });
   }
   if (settings.airflowApiUrl !== "" && !isHttpBase(settings.airflowApiUrl)) {
-    problems.push({
-      setting: "airflow_api_url",
-      message:
-        "airflow_api_url must be an http or https address without user, query or fragment, for example http://127.0.0.1:8080",
-    });
+    const problem =
+      "it must be an http or https address without user, query or fragment, for example http://127.0.0.1:8080";
+    failures.push(failureOf("argument_invalid", { field: "airflow_api_url", problem }));
   }
-  if (problems.length === 0) {
+  if (settings.lostAfterMs !== 0) {
+    failures.push(
+      failureOf("setting_not_served", {
+        setting: "lost_after",
+        value: `${settings.lostAfterMs} ms`,
+        problem: "work of lost agents is not held yet, only 0 is served",
+      }),
+    );
+  }
+  if (failures.length === 0) {
     const durations = decideDurations(durationSettingsOf(settings));
-    if (!durations.ok) {
-      problems.push({ setting: "stop_time", message: durations.failure.message });
-    }
+    if (!durations.ok) failures.push(durations.failure);
   }
-  return problems;
+  return failures;
 }
 
 function isHttpBase(text: string): boolean {

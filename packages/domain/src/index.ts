@@ -3,11 +3,10 @@
 
 export {
   type DeploymentSettings,
-  decideSettingProblems,
+  decideSettingFailures,
   defaultDeploymentSettings,
   durationSettingsOf,
   type OnCutSetting,
-  type SettingProblem,
 } from "./deployment-settings.ts";
 export {
   type DigestEntry,
@@ -146,3 +145,5 @@ export {
   type TaskEvent,
   type TaskStep,
 } from "./task-step.ts";
+export { chooseByRendezvous } from "./rendezvous.ts";
+export { type Lane, type LaneServer, laneFits, laneText, parseLane } from "./task-lane.ts";

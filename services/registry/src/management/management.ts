@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The registry's management of deployments and queues: the services and the sweep of their projection.
+
+import type { ConnectRouter } from "@connectrpc/connect";
+import { DeploymentService, QueueService } from "@remex/proto/registry/v1";
+import type { Records } from "@remex/records";
+import type { Clock, Logger } from "@remex/runtime";
+import type { DeploymentStore, SessionStore, TaskStore } from "@remex/store";
+import { createDeploymentHandlers } from "./deployment-handlers.ts";
+import { createProjector } from "./projector.ts";
+import { createQueueHandlers } from "./queue-handlers.ts";
+
+export interface ManagementDeps {
+  readonly records: Pick<Records, "deployments" | "queues">;
+  readonly store: DeploymentStore;
+  readonly tasks: Pick<TaskStore, "depths">;
+  readonly sessions: Pick<SessionStore, "list">;
+  readonly clock: Clock;
+  readonly log: Logger;
+}
+
+export interface Management {
+  routes(router: ConnectRouter): void;
+  /** Begins to sweep, at once and every 5 s. */
+  start(): void;
+  stop(): void;
+  /** Projects everything now, for example when Redis has come back. */
+  sweep(): Promise<void>;
+  /** Why deployments may not be in effect; empty when nothing keeps them from it. */
+  problems(): readonly string[];
+}
+
+export function createManagement(deps: ManagementDeps): Management {
+  const projector = createProjector(deps);
+  return {
+    routes: (router) => {
+      router.service(DeploymentService, createDeploymentHandlers({ ...deps, projector }));
+      router.service(QueueService, createQueueHandlers({ ...deps, projector }));
+    },
+    start: projector.start,
+    stop: projector.stop,
+    sweep: projector.sweep,
+    problems: projector.problems,
+  };
+}
