@@ -5,6 +5,13 @@ import { spawn } from "node:child_process";
 
 const keptOutputChars = 8_000;
 
+/** @type {Set<import("node:child_process").ChildProcess>} */
+const quietChildren = new Set();
+// A launcher that is stopped in the middle of a step takes the step's program with it.
+process.once("exit", () => {
+  for (const child of quietChildren) child.kill("SIGTERM");
+});
+
 /** The environment without what npm adds for its own scripts, which would steer an npm started below it. */
 export function cleanEnvironment() {
   const env = { ...process.env };
@@ -31,8 +38,15 @@ export function runQuietly(command, args, options = {}) {
     };
     child.stdout.on("data", keep);
     child.stderr.on("data", keep);
-    child.on("error", reject);
-    child.on("close", (code) => resolve({ code: code ?? 1, output }));
+    quietChildren.add(child);
+    child.on("error", (error) => {
+      quietChildren.delete(child);
+      reject(error);
+    });
+    child.on("close", (code) => {
+      quietChildren.delete(child);
+      resolve({ code: code ?? 1, output });
+    });
   });
 }
 

@@ -1,7 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // `npm start`: installs what is missing, then runs the whole system with its sample work.
 
+import { existsSync } from "node:fs";
 import { bootstrapAndRun } from "./bootstrap.mjs";
-import { runMain } from "./progress.mjs";
+import { runMain, say } from "./progress.mjs";
+import { stateDir } from "./toolchain.mjs";
 
-await runMain(() => bootstrapAndRun("scripts/start/main.ts", process.argv.slice(2)));
+const args = process.argv.slice(2);
+
+await runMain(() => {
+  if (args.includes("--clean") && !existsSync(stateDir)) {
+    say("there is nothing to remove");
+    return Promise.resolve(0);
+  }
+  return bootstrapAndRun("scripts/start/main.ts", args);
+});

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+// The worker agent of one run: a plain process whose environment holds no database, no key and no Airflow secret.
+
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { step } from "../launch/progress.mjs";
+import { rootDir } from "../launch/toolchain.mjs";
+import type { ControlPlane } from "./control-plane.ts";
+import { deployment } from "./control-plane.ts";
+import type { Programs } from "./programs.ts";
+import { waitUntil } from "./wait.ts";
+
+export const agentName = "agent-1";
+const agentMain = path.join(rootDir, "packages", "agent", "src", "main.ts");
+
+export interface AgentSettings {
+  readonly dataDir: string;
+  readonly tokenFile: string;
+  readonly runtime: "airflow" | "process";
+  readonly queues: readonly string[];
+  readonly slots: number;
+  readonly metricsPort: number;
+  /** What the runtime needs beyond the bare environment. */
+  readonly env: NodeJS.ProcessEnv;
+  /** A folder that comes first on the agent's PATH. */
+  readonly bin: string | undefined;
+}
+
+/** Only what any process needs: nothing of the control plane's or Airflow's settings comes along. */
+function bareEnvironment(bin: string | undefined): NodeJS.ProcessEnv {
+  const kept = ["HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME"];
+  const entries = kept.flatMap((name) =>
+    process.env[name] === undefined ? [] : [[name, process.env[name]]],
+  );
+  const searched = [...(bin === undefined ? [] : [bin]), process.env.PATH ?? ""];
+  return { ...Object.fromEntries(entries), PATH: searched.join(path.delimiter) };
+}
+
+export async function startAgent(
+  programs: Programs,
+  plane: ControlPlane,
+  settings: AgentSettings,
+): Promise<void> {
+  const stateDir = path.join(settings.dataDir, "agent");
+  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
+  const options = {
+    server: plane.agentsTarget,
+    insecure: "true",
+    "token-file": settings.tokenFile,
+    name: agentName,
+    runtime: settings.runtime,
+    queues: settings.queues.join(","),
+    slots: String(settings.slots),
+    "state-dir": stateDir,
+    "metrics-listen": `127.0.0.1:${settings.metricsPort}`,
+  };
+  const flags = Object.entries(options).flatMap(([name, value]) =>
+    value === "true" ? [`--${name}`] : [`--${name}`, value],
+  );
+  await step(`starting ${agentName} (runtime ${settings.runtime})`, async () => {
+    await programs.start({
+      name: agentName,
+      command: process.execPath,
+      args: [agentMain, ...flags],
+      env: { ...bareEnvironment(settings.bin), ...settings.env },
+      cwd: stateDir,
+      stage: 3,
+    });
+    const fix = `read ${programs.logFileOf(agentName)}`;
+    await waitUntil(agentName, 90_000, () => isActive(plane), fix);
+  });
+}
+
+async function isActive(plane: ControlPlane): Promise<true | undefined> {
+  const agents = await plane.remex<{ name?: string; agent?: string; state?: string }[]>(
+    ...["agents", "list", "--deployment", deployment],
+  );
+  const found = agents.find((each) => (each.name ?? each.agent) === agentName);
+  return found?.state?.toUpperCase().includes("ACTIVE") ? true : undefined;
+}

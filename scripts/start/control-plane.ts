@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+// The control plane of one run, and what is made in it through the remex command: deployment, token, key.
+
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import path from "node:path";
+import { runQuietly } from "../launch/child.mjs";
+import { LaunchError, step } from "../launch/progress.mjs";
+import { rootDir } from "../launch/toolchain.mjs";
+import type { Ports } from "./ports.ts";
+import type { Programs } from "./programs.ts";
+import { answers, waitUntil } from "./wait.ts";
+
+export const deployment = "default";
+const cliMain = path.join(rootDir, "packages", "cli", "src", "main.ts");
+
+export interface ControlPlane {
+  readonly url: string;
+  readonly agentsTarget: string;
+  /** Runs one remex command as the admin and resolves with what it printed as JSON. */
+  remex<T>(...args: string[]): Promise<T>;
+}
+
+function createRemexCommand(url: string, keyFile: string): ControlPlane["remex"] {
+  return async (...args) => {
+    const env = { ...process.env, REMEX_URL: url, REMEX_KEY_FILE: keyFile };
+    const run = await runQuietly(process.execPath, [cliMain, ...args, "-o", "json"], {
+      env,
+      cwd: rootDir,
+    });
+    if (run.code === 0) return JSON.parse(run.output);
+    throw new LaunchError(
+      `remex ${args.join(" ")} failed:\n${run.output.trim()}`,
+      "npm start -- --clean, then npm start",
+    );
+  };
+}
+
+export async function startControlPlane(
+  programs: Programs,
+  settings: { readonly dataDir: string; readonly redisUrl: string; readonly ports: Ports },
+): Promise<ControlPlane> {
+  const { ports } = settings;
+  const dir = path.join(settings.dataDir, "control-plane");
+  mkdirSync(dir, { recursive: true, mode: 0o700 });
+  const listen = (name: string, port: number) => [`--${name}-listen`, `127.0.0.1:${port}`];
+  const args = [
+    ...[cliMain, "serve", "--data-dir", dir, "--redis-url", settings.redisUrl],
+    ...["--records", `sqlite:${path.join(dir, "records.sqlite")}`],
+    ...[...listen("gateway", ports.gateway), ...listen("agents", ports.agents)],
+    ...[...listen("internal", ports.internal), ...listen("metrics", ports.metrics)],
+  ];
+  await step("starting the control plane", async () => {
+    await programs.start({
+      name: "control-plane",
+      command: process.execPath,
+      args,
+      env: process.env,
+      cwd: rootDir,
+      stage: 1,
+    });
+    const ready = () => answers(`http://127.0.0.1:${ports.metrics}/readyz`);
+    await waitUntil(
+      "the control plane",
+      60_000,
+      ready,
+      `read ${programs.logFileOf("control-plane")}`,
+    );
+  });
+  const url = `http://127.0.0.1:${ports.gateway}`;
+  return {
+    url,
+    agentsTarget: `127.0.0.1:${ports.agents}`,
+    remex: createRemexCommand(url, path.join(dir, "admin.key")),
+  };
+}
+
+/** Keeps a credential that is shown once; the next start uses it again. */
+async function ensureSecret(file: string, create: () => Promise<string>): Promise<string> {
+  if (!existsSync(file)) writeFileSync(file, await create(), { mode: 0o600 });
+  return file;
+}
+
+export interface Access {
+  readonly tokenFile: string;
+  readonly submitterKeyFile: string;
+}
+
+/** Makes the deployment, an agent token and a submitter key, each once per data folder. */
+export async function ensureAccess(plane: ControlPlane, dataDir: string): Promise<Access> {
+  return step("preparing the deployment, an agent token and a submitter key", async () => {
+    const known = await plane.remex<{ deployment?: string; slug?: string }[]>(
+      "deployments",
+      "list",
+    );
+    const exists = known.some((each) => (each.slug ?? each.deployment) === deployment);
+    if (!exists) await plane.remex("deployments", "create", deployment);
+    const token = [
+      "tokens",
+      "create",
+      "--deployment",
+      deployment,
+      "--name",
+      "start",
+      "--expires",
+      "never",
+    ];
+    const key = [
+      "keys",
+      "create",
+      "--deployment",
+      deployment,
+      "--name",
+      "airflow",
+      "--role",
+      "submitter",
+    ];
+    const create = async (args: string[]) => (await plane.remex<{ value: string }>(...args)).value;
+    return {
+      tokenFile: await ensureSecret(path.join(dataDir, "agent.token"), () => create(token)),
+      submitterKeyFile: await ensureSecret(path.join(dataDir, "submitter.key"), () => create(key)),
+    };
+  });
+}
