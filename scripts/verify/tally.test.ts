@@ -17,15 +17,24 @@ function report(name: string, text: string): string {
 }
 
 test("a vitest report is read, todo counting as skipped", () => {
-  const text = '{"numPassedTests":5,"numFailedTests":1,"numPendingTests":2,"numTodoTests":1}';
+  const text =
+    '{"numPassedTests":5,"numFailedTests":1,"numPendingTests":2,"numTodoTests":1,"testResults":[{"status":"failed","assertionResults":[{}]}]}';
   expect(tallyVitest(report("v.json", text), 1)).toEqual({ passed: 5, failed: 1, skipped: 3 });
 });
 
 test("a suite that ends badly without a failed test counts one failure", () => {
-  const text = '{"numPassedTests":5,"numFailedTests":0,"numPendingTests":0,"numTodoTests":0}';
+  const text =
+    '{"numPassedTests":5,"numFailedTests":0,"numPendingTests":0,"numTodoTests":0,"testResults":[]}';
   expect(tallyVitest(report("c.json", text), 1).failed).toBe(1);
   expect(tallyVitest(path.join(dir, "absent.json"), 1).failed).toBe(1);
   expect(tallyPytest(path.join(dir, "absent.xml"), 2).failed).toBe(1);
+});
+
+test("each test file that does not load counts one failure", () => {
+  const files = '{"status":"failed","assertionResults":[]}';
+  const counts = '"numPassedTests":5,"numFailedTests":0,"numPendingTests":0,"numTodoTests":0';
+  const text = `{${counts},"testResults":[${files},${files}]}`;
+  expect(tallyVitest(report("u.json", text), 1).failed).toBe(2);
 });
 
 test("a pytest report is read, errors counting as failures", () => {

@@ -36,6 +36,10 @@ interface VitestReport {
   readonly numFailedTests: number;
   readonly numPendingTests: number;
   readonly numTodoTests: number;
+  readonly testResults: readonly {
+    readonly status: string;
+    readonly assertionResults: readonly unknown[];
+  }[];
 }
 
 /** Reads vitest's JSON report. */
@@ -43,10 +47,12 @@ export function tallyVitest(reportFile: string, code: number): Tally {
   if (!existsSync(reportFile)) return withExitCode(emptyTally, code);
   const report = JSON.parse(readFileSync(reportFile, "utf8")) as VitestReport;
   const skipped = report.numPendingTests + report.numTodoTests;
-  return withExitCode(
-    { passed: report.numPassedTests, failed: report.numFailedTests, skipped },
-    code,
+  // A file that does not even load has no tests; each such file is a failure.
+  const unloaded = report.testResults.filter(
+    (file) => file.status === "failed" && file.assertionResults.length === 0,
   );
+  const failed = report.numFailedTests + unloaded.length;
+  return withExitCode({ passed: report.numPassedTests, failed, skipped }, code);
 }
 
 /** Reads the JUnit report that pytest writes. */
