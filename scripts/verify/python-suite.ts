@@ -20,12 +20,12 @@ async function runPytest(python: string): Promise<Tally> {
 
 async function runPython(): Promise<Tally> {
   const { python } = await ensureAirflowVenv();
-  const tool = async (...args: string[]) =>
-    tallyExitCode(await runShown(python, ["-m", ...args], { cwd: packageDir }));
+  const tool = async (cwd: string, ...args: string[]) =>
+    tallyExitCode(await runShown(python, ["-m", ...args], { cwd }));
   const results = [
-    await tool("ruff", "format", "--check", "."),
-    await tool("ruff", "check", "."),
-    await tool("mypy"),
+    await tool(rootDir, "ruff", "format", "--check", "."),
+    await tool(rootDir, "ruff", "check", "."),
+    await tool(packageDir, "mypy"),
     await runPytest(python),
   ];
   return results.reduce(addTallies);
@@ -33,5 +33,5 @@ async function runPython(): Promise<Tally> {
 
 /** Absent as long as the package is. */
 export const pythonSuites: readonly Suite[] = existsSync(path.join(packageDir, "pyproject.toml"))
-  ? [{ title: "python: ruff, types and tests of packages/airflow", run: runPython }]
+  ? [{ title: "python: format, lint, types and tests", run: runPython }]
   : [];
