@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The runner: parents Airflow work beside an agent, as PROTOCOL's guard (G1)."""
