@@ -16,6 +16,7 @@ import {
   Code,
   ConnectError,
   type ConnectRouter,
+  type ContextValues,
   createContextValues,
   createHandlerContext,
   type HandlerContext,
@@ -75,6 +76,7 @@ export function createLocalTransport(options: LocalTransportOptions): Transport 
     signal: AbortSignal | undefined,
     timeoutMs: number | undefined,
     header: CallHeader,
+    contextValues: ContextValues | undefined,
   ) {
     const requestHeader = new Headers(header);
     requestHeader.set(serviceHeader, options.role);
@@ -85,7 +87,7 @@ export function createLocalTransport(options: LocalTransportOptions): Transport 
       requestMethod: "POST",
       url: `local:/${method.parent.typeName}/${method.name}`,
       requestHeader,
-      contextValues: createContextValues().set(callerRoleKey, options.role),
+      contextValues: (contextValues ?? createContextValues()).set(callerRoleKey, options.role),
       ...(signal === undefined ? {} : { requestSignal: signal }),
       ...(timeoutMs === undefined ? {} : { timeoutMs }),
     });
@@ -98,9 +100,10 @@ export function createLocalTransport(options: LocalTransportOptions): Transport 
       timeoutMs: number | undefined,
       header: CallHeader,
       input: MessageInitShape<I>,
+      contextValues?: ContextValues,
     ): Promise<UnaryResponse<I, O>> {
       const timeout = timeoutMs ?? options.defaultTimeoutMs ?? defaultTimeoutMs;
-      const context = contextOf(method, signal, timeout, header);
+      const context = contextOf(method, signal, timeout, header, contextValues);
       try {
         const answer = handlerOf(method)(messageOf(method.input, input), context);
         const output = await untilAborted(Promise.resolve(answer), context.signal);
@@ -124,8 +127,9 @@ export function createLocalTransport(options: LocalTransportOptions): Transport 
       timeoutMs: number | undefined,
       header: CallHeader,
       input: AsyncIterable<MessageInitShape<I>>,
+      contextValues?: ContextValues,
     ): Promise<StreamResponse<I, O>> {
-      const context = contextOf(method, signal, timeoutMs, header);
+      const context = contextOf(method, signal, timeoutMs, header, contextValues);
       const handler = handlerOf(method);
       async function* respond(): AsyncGenerator<MessageShape<O>> {
         try {

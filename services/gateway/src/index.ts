@@ -1,4 +1,4 @@
 // SPDX-License-Identifier: Apache-2.0
-// The public door of @remex/gateway: names only, no code.
-
-export {};
+// The public door of the gateway.
+export { createGateway, type Gateway, type GatewayDeps } from "./gateway.ts";
+export { peerAddressKey } from "./public-calls.ts";
