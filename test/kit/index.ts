@@ -10,6 +10,6 @@ export {
   rolesApart,
   startControlPlane,
 } from "./control-plane.ts";
-export { createTempDir, findFreePort } from "./places.ts";
+export { createTempDir, findFreePort, type TempDir } from "./places.ts";
 export { type Program, type ProgramOptions, startProgram } from "./program.ts";
 export { type WaitOptions, waitFor } from "./wait.ts";
