@@ -95,6 +95,7 @@ export {
   RemexError,
   remexError,
 } from "./remex-error.ts";
+export { chooseByRendezvous } from "./rendezvous.ts";
 export {
   type AcceptedHello,
   type AgentCapabilities,
@@ -136,6 +137,7 @@ export {
   type TaskStateName,
   type TerminalState,
 } from "./task.ts";
+export { type Lane, type LaneServer, laneFits, laneText, parseLane } from "./task-lane.ts";
 export {
   type AttemptWord,
   type InventoryWord,
@@ -145,5 +147,3 @@ export {
   type TaskEvent,
   type TaskStep,
 } from "./task-step.ts";
-export { chooseByRendezvous } from "./rendezvous.ts";
-export { type Lane, type LaneServer, laneFits, laneText, parseLane } from "./task-lane.ts";

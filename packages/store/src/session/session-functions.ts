@@ -230,6 +230,23 @@ export const leaveSession = jsonFunction<
   empty ? "1" : "0",
 ]);
 
+export const rebindToken = jsonFunction<
+  Common & {
+    agent: string;
+    session: SessionRef;
+    token: string;
+    scopeQueues: readonly string[];
+  },
+  Refused | { kind: "stale" } | { kind: "rebound" }
+>("rebind_token_v1", ["stale", "rebound"], ({ now, agent, session, token, scopeQueues }, epoch) => [
+  epoch,
+  now,
+  agent,
+  formatRef(session),
+  token,
+  JSON.stringify(scopeQueues),
+]);
+
 export const clearGiveup = jsonFunction<
   { deployment: string; entries: readonly string[] },
   Refused | { kind: "cleared"; count: number }

@@ -359,6 +359,21 @@ describe("leaving and ending", () => {
     expect(await record("b")).toMatchObject({ state: "OPEN" });
   });
 
+  it("SEC-T8: an open session is bound to a newer token, and the old one's end does not touch it", async () => {
+    const session = await open();
+    const rebound = await fixture.sessions.rebindToken("dep", "a", session, "tok00002", ["gpu"]);
+    expect(rebound).toEqual({ kind: "rebound" });
+    await fixture.sessions.beginEndingOfToken("dep", "token_revoked", "tok00001");
+    expect(await record()).toMatchObject({
+      state: "OPEN",
+      token: "tok00002",
+      scopeQueues: ["gpu"],
+    });
+    await fixture.sessions.beginEndingOfToken("dep", "token_revoked", "tok00002");
+    const again = await fixture.sessions.rebindToken("dep", "a", session, "tok00003", []);
+    expect(again).toEqual({ kind: "stale" });
+  });
+
   it("give-ups are cleared by entry, and stale reports counted on known agents alone", async () => {
     const session = await open();
     await fixture.sessions.leave("dep", "a", session, true);

@@ -27,6 +27,7 @@ import {
   type RenewReply,
   type ResumeClaim,
   type ResumeReply,
+  rebindToken,
   renewLeases,
   resumeSession,
 } from "./session-functions.ts";
@@ -61,6 +62,14 @@ export interface SessionStore {
     session: SessionRef,
     empty: boolean,
   ): Promise<LeaveReply>;
+  /** Binds an open session to a newer token. */
+  rebindToken(
+    deployment: string,
+    agent: string,
+    session: SessionRef,
+    token: string,
+    scopeQueues: readonly string[],
+  ): Promise<Refused | { kind: "stale" } | { kind: "rebound" }>;
   /** One agent; undefined when the deployment has none of that name. */
   load(deployment: string, agent: string): Promise<SessionRecord | undefined>;
   /** A page of agents by name. */
@@ -97,6 +106,8 @@ export function createSessionStore(store: Store, now: () => number | "" = () => 
       store.call(beginEnding, { deployment, now: at(), reason, sessions: [], token }),
     leave: (deployment, agent, session, empty) =>
       store.call(leaveSession, { deployment, now: at(), agent, session, empty }),
+    rebindToken: (deployment, agent, session, token, scopeQueues) =>
+      store.call(rebindToken, { deployment, now: at(), agent, session, token, scopeQueues }),
     load: async (deployment, agent) => {
       const fields = await plainRead("session", store.redis.hgetall(sessionKey(deployment, agent)));
       return recordFromFields(agent, fields);

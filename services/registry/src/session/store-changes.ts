@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+// Brings changes that others made to agents in the store to the sessions that are live here.
+import type { SessionRecord, SessionStore } from "@remex/store";
+import type { LiveSession } from "./live-session.ts";
+import type { LiveSessions } from "./live-sessions.ts";
+
+export interface StoreChangesDeps {
+  readonly live: LiveSessions;
+  readonly sessions: Pick<SessionStore, "get">;
+  onChanged(live: LiveSession, record: SessionRecord): void;
+  onFailure(error: unknown): void;
+}
+
+export interface StoreChanges {
+  /** Somebody changed these agents. */
+  signal(deployment: string, agents: readonly string[]): void;
+  /** Reads every agent that is live here, in case a signal was lost. */
+  sweep(): void;
+}
+
+/** Most agents of one read. */
+const mostPerRead = 500;
+
+export function createStoreChanges(deps: StoreChangesDeps): StoreChanges {
+  const waiting = new Map<string, Set<string>>();
+
+  function add(deployment: string, agent: string): void {
+    if (deps.live.of(deployment, agent) === undefined) return;
+    if (waiting.size === 0) setImmediate(() => void readAll());
+    const agents = waiting.get(deployment) ?? new Set<string>();
+    waiting.set(deployment, agents.add(agent));
+  }
+
+  async function readAll(): Promise<void> {
+    const batches = [...waiting].map(([deployment, agents]) => ({
+      deployment,
+      names: [...agents],
+    }));
+    waiting.clear();
+    for (const { deployment, names } of batches) {
+      for (let at = 0; at < names.length; at += mostPerRead) {
+        await read(deployment, names.slice(at, at + mostPerRead)).catch(deps.onFailure);
+      }
+    }
+  }
+
+  async function read(deployment: string, names: readonly string[]): Promise<void> {
+    const { agents } = await deps.sessions.get(deployment, names);
+    for (const record of agents) {
+      const live = deps.live.of(deployment, record.agent);
+      if (live !== undefined) deps.onChanged(live, record);
+    }
+  }
+
+  return {
+    signal(deployment, agents) {
+      for (const agent of agents) add(deployment, agent);
+    },
+    sweep() {
+      for (const { facts } of deps.live.all()) add(facts.deployment, facts.agent);
+    },
+  };
+}
