@@ -181,11 +181,7 @@ export const readChanges = taskFunction<
   },
 });
 
-function readChange(
-  text: string,
-  atMs: number,
-  keys: ReadonlyMap<string, string>,
-): TaskChangeRow {
+function readChange(text: string, atMs: number, keys: ReadonlyMap<string, string>): TaskChangeRow {
   const [id, state, attempt, stage, agent, outcome, reason, exit, message] = text.split("\u001f");
   return {
     id: id ?? "",

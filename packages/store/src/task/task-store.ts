@@ -4,13 +4,7 @@
 import { readFunctionLibrary } from "../core/function-library.ts";
 import type { Store, StoreFunction } from "../core/store.ts";
 import type { TaskCall } from "./task-call.ts";
-import {
-  getTasks,
-  listTasks,
-  queueDepths,
-  readAttempt,
-  readChanges,
-} from "./task-reads.ts";
+import { getTasks, listTasks, queueDepths, readAttempt, readChanges } from "./task-reads.ts";
 import {
   cancelTasks,
   expireOffers,
@@ -29,11 +23,7 @@ import {
 } from "./task-writes.ts";
 
 /** The library of the task aggregate. */
-export const taskLibrary = readFunctionLibrary(
-  "task",
-  1,
-  new URL("./functions/", import.meta.url),
-);
+export const taskLibrary = readFunctionLibrary("task", 1, new URL("./functions/", import.meta.url));
 
 type Call<F> =
   F extends StoreFunction<infer Args, infer Reply>

@@ -8,7 +8,13 @@ import { openRedis, type RedisConnections } from "../core/redis.ts";
 import { createStore, type Store } from "../core/store.ts";
 import { type PrivateRedis, startPrivateRedis } from "../testing/private-redis.ts";
 import { createTaskStore, type TaskStore, taskLibrary } from "./task-store.ts";
-import type { ClaimCandidate, Claimed, ClaimedTask, ReportItem, SubmitItem } from "./task-writes.ts";
+import type {
+  ClaimCandidate,
+  Claimed,
+  ClaimedTask,
+  ReportItem,
+  SubmitItem,
+} from "./task-writes.ts";
 
 export const deployment = "team-a";
 export const epoch = "1794000000";

@@ -18,7 +18,7 @@ local function why_unfit(agent, session)
   local v = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'availability', 'health', 'beatAtMs')
   if v[1] ~= session or v[2] ~= 'OPEN' then return 'session_over' end
   if v[3] and v[3] ~= 'SCHEDULABLE' then return 'not_schedulable' end
-  if v[4] and v[4] ~= 'HEALTHY' and v[4] ~= 'REGISTERED' then return 'not_healthy' end
+  if v[4] ~= 'HEALTHY' then return 'not_healthy' end
   if call.now - tonumber(v[5] or 0) >= limit_ms then return 'lease_ended' end
 end
 

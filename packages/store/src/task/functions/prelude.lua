@@ -4,7 +4,8 @@
 -- <16 digits>:<id>); lanes set of the lanes that hold tasks; held:<agent> hash task -> attempt, with
 -- the field `slots` for the sum of their slot costs; offers zset id -> deadline; index zset
 -- id -> number of the submission; ended list of <ms>:<id>; remembered:<id> string; cancels hash
--- id -> agent; counts hash; changes stream.
+-- id -> agent; counts hash; changes stream; watched
+-- string, there while somebody reads the history.
 local task = {}
 local FIELD, RECORD = '\31', '\30'
 
@@ -132,6 +133,10 @@ function task.finish(call)
   if changes > 0 then
     redis.call('XADD', tag .. ':changes', '*', 'at', call.now, 'n', changes, 'changes', table.concat(call.changes, RECORD))
     redis.call('HINCRBY', tag .. ':counts', 'changesKept', changes)
+    -- Signalled only while somebody reads the history (see read_changes).
+    if redis.call('EXISTS', tag .. ':watched') == 1 then
+      redis.call('PUBLISH', 'rmx:global:changes', cjson.encode({ deployment = string.match(tag, '{(.*)}') }))
+    end
   end
 end
 

@@ -1,4 +1,4 @@
--- Reads the deployment's history of task changes after a position.
+-- Reads the deployment's history of task changes after a position, and has changes signalled for a while.
 -- Callers: scheduler.
 -- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] stream id to read after, or '' for the newest,
 -- ARGV[4] most entries.
@@ -6,6 +6,8 @@
 -- {id, at ms, changes}, keys: list of id, key, ...}.
 local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
+local WATCHED_MS = 10000
+redis.call('SET', call.tag .. ':watched', '1', 'PX', WATCHED_MS)
 local stream = call.tag .. ':changes'
 local newest = redis.call('XREVRANGE', stream, '+', '-', 'COUNT', 1)
 local newest_id = newest[1] and newest[1][1] or redis.call('HGET', call.tag .. ':counts', 'trimmedTo') or '0-0'

@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+// Carries one deployment's work turn by turn: one call per kind, one frame per registry.
+
+import type { Clock, Logger } from "@remex/runtime";
+import type { Claimed, SubmitAnswer, SubmitItem, TaskRefused, TaskStore } from "@remex/store";
+import { AttachedAgents, type ClaimPlan } from "./attached-agents.ts";
+import { Outbox, type Recipient, type RegistryLink } from "./outbox.ts";
+import type { Said } from "./said.ts";
+import type { SchedulerMetrics, StoreCallKind } from "./scheduler-metrics.ts";
+import {
+  cancelEvent,
+  confirmEvent,
+  inventoryAnswerEvent,
+  offerEvent,
+  reportAnswerEvent,
+  withdrawEvent,
+} from "./tell-wire.ts";
+import { TurnBatch } from "./turn-batch.ts";
+
+/** How long an offer stands, in the store and for the agent. */
+export const offerTtlMs = 5_000;
+/** Most tasks of one claim, so that one call never keeps Redis busy for long. */
+export const mostClaimed = 500;
+/** How long an agent that declined or was found unfit gets no offers. */
+const pauseMs = 500;
+/** How long a turn waits after one that the store did not answer. */
+const storeAwayPauseMs = 250;
+
+export interface DeploymentTurnsDeps {
+  readonly deployment: string;
+  readonly tasks: TaskStore;
+  epoch(): string;
+  /** The link of an attached agent. */
+  linkOf(agent: string, session: string): RegistryLink | undefined;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: SchedulerMetrics;
+  /** Task changes were written. */
+  onChanged(): void;
+  /** Whether the store answered. */
+  onStore(answered: boolean, error?: unknown): void;
+}
+
+/**
+ * One deployment in this process. Turns never overlap: what arrives while the calls of one are under
+ * way is the next one's batch, so that batches grow with load. The calls of a turn go out together, in
+ * this order, and Redis runs them in it: submit, inventories, reports, declines, accepts, progress,
+ * claim. So a result and the offer that takes its slot travel in one frame.
+ */
+export class DeploymentTurns {
+  readonly agents = new AttachedAgents();
+  readonly #deps: DeploymentTurnsDeps;
+  #batch = new TurnBatch();
+  #claimDue = false;
+  #running = false;
+  #scheduled = false;
+
+  constructor(deps: DeploymentTurnsDeps) {
+    this.#deps = deps;
+  }
+
+  say(to: Recipient, said: Said): void {
+    this.#batch.add(to, said);
+    this.#schedule();
+  }
+
+  submit(items: readonly SubmitItem[]): Promise<readonly SubmitAnswer[] | "refused"> {
+    return new Promise((resolve, reject) => {
+      this.#batch.submits.push({ items, resolve, reject });
+      this.#schedule();
+    });
+  }
+
+  /** Something may wait in these lanes, or somebody may have room again. */
+  wake(lanes: Iterable<string> = []): void {
+    this.agents.wake(lanes);
+    this.#claimDue = true;
+    this.#schedule();
+  }
+
+  #schedule(): void {
+    if (this.#running || this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#scheduled = false;
+      void this.#run();
+    });
+  }
+
+  async #run(): Promise<void> {
+    this.#running = true;
+    const batch = this.#batch;
+    this.#batch = new TurnBatch();
+    const outbox = new Outbox(this.#deps.deployment);
+    const answered = await Promise.all(this.#calls(batch, outbox));
+    outbox.flush();
+    this.#running = false;
+    if (answered.includes(false)) {
+      this.#deps.clock.after(storeAwayPauseMs, () => this.#schedule());
+      return;
+    }
+    if (answered.length > 0) this.#deps.onChanged();
+    if (!this.#batch.empty || this.#claimDue) this.#schedule();
+  }
+
+  /** Sends the calls of a turn, in order; each settles to whether the store answered. */
+  #calls(batch: TurnBatch, outbox: Outbox): Promise<boolean>[] {
+    const calls: Promise<boolean>[] = [];
+    if (batch.submits.length > 0) calls.push(this.#submit(batch));
+    if (batch.inventories.size > 0) calls.push(this.#reconcile(batch, outbox));
+    if (batch.reports.size > 0) calls.push(this.#settle(batch, outbox));
+    if (batch.declines.length > 0) calls.push(this.#decline(batch));
+    if (batch.accepts.size > 0) calls.push(this.#confirm(batch, outbox));
+    if (batch.starts.size + batch.notes.length > 0) calls.push(this.#noteProgress(batch));
+    const plan = this.#claimDue ? this.agents.planClaim(this.#deps.clock.nowMs()) : undefined;
+    this.#claimDue = false;
+    if (plan !== undefined) calls.push(this.#claim(plan, outbox));
+    return calls;
+  }
+
+  /** One call of the store: measured, and never thrown. `done` is not called when it was refused. */
+  async #call<Reply extends { kind: string }>(
+    kind: StoreCallKind,
+    items: number,
+    calling: Promise<Reply | TaskRefused>,
+    done: (reply: Reply) => void,
+    undone: (error: unknown) => void,
+  ): Promise<boolean> {
+    const { clock, log, metrics, deployment, onStore } = this.#deps;
+    const sentAt = clock.nowMs();
+    try {
+      const reply = await calling;
+      metrics.call(kind, items, clock.nowMs() - sentAt);
+      if (reply.kind === "refused") {
+        const { reason } = reply as TaskRefused;
+        log.warn({ deployment, reason }, "the deployment is not in effect in the store");
+        undone(undefined);
+        return false;
+      }
+      onStore(true);
+      done(reply as Reply);
+      return true;
+    } catch (error) {
+      onStore(false, error);
+      undone(error);
+      return false;
+    }
+  }
+
+  #submit(batch: TurnBatch): Promise<boolean> {
+    const { deployment, tasks } = this.#deps;
+    const items = batch.submits.flatMap((waiting) => waiting.items);
+    this.agents.wake(new Set(items.map(({ lane }) => lane)));
+    this.#claimDue = true;
+    return this.#call(
+      "submit",
+      items.length,
+      tasks.submit({ deployment, items }),
+      ({ answers }) => {
+        let at = 0;
+        for (const { items: own, resolve } of batch.submits) {
+          resolve(answers.slice(at, at + own.length));
+          at += own.length;
+        }
+      },
+      (error) => {
+        for (const { resolve, reject } of batch.submits) {
+          if (error === undefined) resolve("refused");
+          else reject(error);
+        }
+      },
+    );
+  }
+
+  #reconcile(batch: TurnBatch, outbox: Outbox): Promise<boolean> {
+    const { deployment, tasks, clock } = this.#deps;
+    const inventories = [...batch.inventories.values()];
+    this.#claimDue = true;
+    return this.#call(
+      "reconcile",
+      inventories.length,
+      tasks.reconcile({ deployment, inventories }),
+      ({ judgements }) => {
+        for (const [index, { to, sequence, entries }] of inventories.entries()) {
+          const judgement = judgements[index];
+          if (judgement === undefined) continue;
+          outbox.tell(to, inventoryAnswerEvent(sequence, entries, judgement.verdicts));
+          for (const { id, attempt } of judgement.wished) {
+            outbox.tell(to, cancelEvent(id, attempt));
+          }
+          const attached = this.agents.in(to.agent, to.session);
+          if (attached === undefined) continue;
+          attached.inventoried = true;
+          attached.full = false;
+          attached.kills.clear();
+          attached.killsAskedAtMs = clock.nowMs();
+          for (const [at, { id, attempt }] of entries.entries()) {
+            if (judgement.verdicts[at] === "KILL") attached.kills.add(`${id} ${attempt}`);
+          }
+        }
+        this.#claimDue = true;
+      },
+      () => {
+        // Safe to repeat (D4), and the agent gets no offers until it is answered.
+        for (const { to, sequence, entries } of inventories) {
+          const name = `${to.agent} ${to.session}`;
+          if (this.#batch.inventories.has(name) || !to.link.open) continue;
+          this.#batch.add(to, { kind: "inventory", sequence, entries });
+        }
+      },
+    );
+  }
+
+  #settle(batch: TurnBatch, outbox: Outbox): Promise<boolean> {
+    const { deployment, tasks } = this.#deps;
+    const groups = [...batch.reports.values()];
+    let items = 0;
+    for (const { agent, session, reports } of groups) {
+      items += reports.length;
+      this.#hasRoom(agent, session);
+    }
+    return this.#call(
+      "settle",
+      items,
+      tasks.settle({ deployment, groups }),
+      ({ judgements }) => {
+        let at = 0;
+        for (const { to, reports } of groups) {
+          const attached = this.agents.in(to.agent, to.session);
+          for (const { id, attempt } of reports) {
+            const judgement = judgements[at++];
+            if (judgement === undefined) continue;
+            outbox.tell(to, reportAnswerEvent(id, attempt, judgement));
+            if (judgement.verdict !== "RETRY" && attached?.kills.delete(`${id} ${attempt}`)) {
+              this.#claimDue = true;
+            }
+          }
+        }
+      },
+      () => {
+        // The agent keeps its results and sends them again (C1, C2).
+        const judgement = { verdict: "RETRY", supersededBy: "", reason: "store_away" } as const;
+        for (const { to, reports } of groups) {
+          for (const { id, attempt, started } of reports) {
+            outbox.tell(to, reportAnswerEvent(id, attempt, judgement));
+            if (started) this.#batch.add(to, { kind: "progress", id, attempt, note: "" });
+          }
+        }
+      },
+    );
+  }
+
+  #decline(batch: TurnBatch): Promise<boolean> {
+    const { deployment, tasks, clock } = this.#deps;
+    const { declines } = batch;
+    for (const { agent, reason } of declines) {
+      const attached = this.agents.get(agent);
+      if (attached === undefined) continue;
+      attached.full = false;
+      // It would decline the same task again at once.
+      if (!cheapDeclines.has(reason)) attached.pausedUntilMs = clock.nowMs() + pauseMs;
+    }
+    this.#claimDue = true;
+    return this.#call(
+      "decline",
+      declines.length,
+      tasks.decline({ deployment, declines }),
+      () => undefined,
+      () => this.#batch.declines.push(...declines),
+    );
+  }
+
+  #confirm(batch: TurnBatch, outbox: Outbox): Promise<boolean> {
+    const { deployment, tasks } = this.#deps;
+    const groups = [...batch.accepts.values()];
+    let items = 0;
+    for (const { accepts } of groups) items += accepts.length;
+    return this.#call(
+      "confirm",
+      items,
+      tasks.confirm({ deployment, groups }),
+      ({ answers }) => {
+        let at = 0;
+        for (const { to, accepts } of groups) {
+          for (const { id, attempt } of accepts) {
+            const answer = answers[at++] ?? "none";
+            if (answer === "confirm") outbox.tell(to, confirmEvent(id, attempt));
+            else if (answer !== "none") outbox.tell(to, withdrawEvent(id, attempt, answer));
+            if (answer !== "confirm") this.#hasRoom(to.agent, to.session);
+          }
+        }
+      },
+      () => {
+        // Safe to repeat (D4). A confirm that comes too late is declined by the agent's window (S4, S5).
+        for (const { to, accepts } of groups) {
+          if (!to.link.open) continue;
+          for (const accept of accepts) this.#batch.add(to, { kind: "accept", ...accept });
+        }
+      },
+    );
+  }
+
+  #noteProgress(batch: TurnBatch): Promise<boolean> {
+    const { deployment, tasks } = this.#deps;
+    const notes = [...batch.starts.values(), ...batch.notes];
+    return this.#call(
+      "progress",
+      notes.length,
+      tasks.noteProgress({ deployment, notes }),
+      () => undefined,
+      () => {
+        for (const [name, start] of batch.starts) this.#batch.starts.set(name, start);
+        this.#batch.notes.unshift(...batch.notes);
+      },
+    );
+  }
+
+  #claim(plan: ClaimPlan, outbox: Outbox): Promise<boolean> {
+    const { deployment, tasks, clock } = this.#deps;
+    const { candidates } = plan;
+    return this.#call(
+      "claim",
+      candidates.length,
+      tasks.claim({ deployment, candidates, offerTtlMs, most: mostClaimed }),
+      (claimed) => {
+        this.#offer(claimed, outbox);
+        const pauseUntilMs = clock.nowMs() + pauseMs;
+        if (this.agents.noteClaimed(plan, claimed, mostClaimed, pauseUntilMs)) {
+          this.#claimDue = true;
+        }
+      },
+      // Not repeated (D4): what it offered expires, and the sweep claims again.
+      () => undefined,
+    );
+  }
+
+  #offer(claimed: Claimed, outbox: Outbox): void {
+    const epoch = BigInt(this.#deps.epoch());
+    for (const offer of claimed.offers) {
+      const { agent, session } = offer.candidate;
+      const link = this.#deps.linkOf(agent, session);
+      // Without a link the offer expires; nothing was promised to anybody.
+      if (link === undefined) continue;
+      outbox.tell(
+        { link, agent, session },
+        offerEvent(offer, epoch, offerTtlMs),
+        offer.spec.length,
+      );
+    }
+  }
+
+  #hasRoom(agent: string, session: string): void {
+    const attached = this.agents.in(agent, session);
+    if (attached !== undefined) attached.full = false;
+    this.#claimDue = true;
+  }
+}
+
+/** Declines after which the same offer may well be taken. */
+const cheapDeclines: ReadonlySet<string> = new Set(["window_passed", "canceled"]);

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// What agents say about work, from the contract's form to what the store is told. Malformed is dropped.
+
+import { toBinary } from "@bufbuild/protobuf";
+import { controlPlaneReasons, outcomeKindOf, outcomeReasonOf, reasonWord } from "@remex/domain";
+import {
+  type AgentEvent,
+  AttemptState,
+  DeclineReason,
+  type Inventory,
+  type Report,
+} from "@remex/proto/agent/v1";
+import { OutcomeSchema } from "@remex/proto/common/v1";
+import type { InventoryItem, ReportItem } from "@remex/store";
+import { textOfRef } from "./wire-refs.ts";
+
+/** One thing that an agent said. */
+export type Said =
+  | {
+      readonly kind: "accept";
+      readonly id: string;
+      readonly attempt: string;
+      readonly sequence: number;
+    }
+  | {
+      readonly kind: "decline";
+      readonly id: string;
+      readonly attempt: string;
+      readonly reason: string;
+    }
+  | {
+      readonly kind: "progress";
+      readonly id: string;
+      readonly attempt: string;
+      readonly note: string;
+    }
+  | { readonly kind: "report"; readonly report: ReportItem }
+  | {
+      readonly kind: "inventory";
+      readonly sequence: number;
+      readonly entries: InventoryItem["entries"];
+    };
+
+const longestNoteBytes = 1_024;
+
+/** Reads one event; undefined when it is malformed or not about work. */
+export function readSaid({ event }: AgentEvent): Said | undefined {
+  switch (event.case) {
+    case "accept": {
+      const attempt = textOfRef(event.value.attempt);
+      if (attempt === undefined) return undefined;
+      const sequence = Number(event.value.sequence);
+      return { kind: "accept", id: event.value.task, attempt, sequence };
+    }
+    case "decline": {
+      const attempt = textOfRef(event.value.attempt);
+      if (attempt === undefined) return undefined;
+      const reason = declineWord(event.value.reason);
+      return { kind: "decline", id: event.value.task, attempt, reason };
+    }
+    case "progress": {
+      const attempt = textOfRef(event.value.attempt);
+      const { progress, task: id } = event.value;
+      if (attempt === undefined || progress.case === undefined) return undefined;
+      if (progress.case === "started") return { kind: "progress", id, attempt, note: "" };
+      const note = progress.value.slice(0, longestNoteBytes);
+      return note === "" ? undefined : { kind: "progress", id, attempt, note };
+    }
+    case "report": {
+      const report = readReport(event.value);
+      return report && { kind: "report", report };
+    }
+    case "inventory": {
+      const { sequence } = event.value;
+      const entries = readEntries(event.value);
+      return entries && { kind: "inventory", sequence: Number(sequence), entries };
+    }
+    default:
+      return undefined;
+  }
+}
+
+function declineWord(reason: DeclineReason): string {
+  return (DeclineReason[reason] ?? "unspecified").toLowerCase();
+}
+
+const longestMessage = 1_024;
+const mostResultBytes = 65_536;
+
+function readReport(report: Report): ReportItem | undefined {
+  const attempt = textOfRef(report.attempt);
+  const { outcome } = report;
+  const kind = outcomeKindOf(outcome?.kind ?? 0);
+  if (attempt === undefined || outcome === undefined || kind === undefined) return undefined;
+  const reason = outcomeReasonOf(outcome.reason);
+  if (controlPlaneReasons.has(reason) || outcome.result.length > mostResultBytes) return undefined;
+  return {
+    id: report.task,
+    attempt,
+    kind,
+    reason: reasonWord(reason),
+    exitCode: outcome.exitCode,
+    message: outcome.message.slice(0, longestMessage),
+    digest: Buffer.from(report.digest).toString("base64url"),
+    outcome: toBinary(OutcomeSchema, outcome),
+    started: false,
+  };
+}
+
+const attemptStates: Readonly<Record<number, InventoryItem["entries"][number]["state"]>> = {
+  [AttemptState.ACCEPTED]: "ACCEPTED",
+  [AttemptState.STARTED]: "STARTED",
+  [AttemptState.ENDED]: "ENDED",
+};
+
+/** The entries of an inventory; undefined when one of them is malformed: then none can be judged. */
+export function readEntries(inventory: Inventory): InventoryItem["entries"] | undefined {
+  const entries: InventoryItem["entries"][number][] = [];
+  for (const entry of inventory.entries) {
+    const attempt = textOfRef(entry.attempt);
+    const state = attemptStates[entry.state];
+    if (attempt === undefined || state === undefined) return undefined;
+    entries.push({ id: entry.task, attempt, state });
+  }
+  return entries;
+}
