@@ -7,7 +7,7 @@ import { type ErrorDetail, ErrorDetailSchema } from "@remex/proto/common/v1";
 
 /** What a failed call is known by. */
 export interface CallFailure {
-  /** Stable code, for example "queue_unknown"; `client*` codes below are made on this side. */
+  /** Stable code, for example "queue_unknown"; the codes below are made on this side. */
   readonly code: string;
   readonly connectCode: Code;
   /** What went wrong and what to do about it, in lower case. */
@@ -28,6 +28,8 @@ export const timeoutCode = "call_timeout";
 export const canceledCode = "call_canceled";
 /** An answer that states no code of Remex. */
 export const unexplainedCode = "call_failed";
+/** The caller's operator key cannot be sent at all. */
+export const keyUnusableCode = "key_unusable";
 
 export class RemexCallError extends Error implements CallFailure {
   override readonly name = "RemexCallError";
@@ -85,13 +87,28 @@ function failureWithoutDetail(error: ConnectError): CallFailure {
     facts: { problem },
   });
   switch (error.code) {
-    case Code.Unavailable:
-      return made(unreachableCode, `the gateway cannot be reached: ${problem}`, true);
-    case Code.DeadlineExceeded:
-      return made(timeoutCode, "no answer came in time; whether the call took effect is unknown", true);
     case Code.Canceled:
       return made(canceledCode, "the call was ended by the caller", false);
+    case Code.DeadlineExceeded:
+      return made(
+        timeoutCode,
+        "no answer came in time; whether the call took effect is unknown",
+        true,
+      );
     default:
-      return made(unexplainedCode, `the call failed: ${problem}`, error.code === Code.Aborted);
+      return error.code === Code.Unavailable || isNetworkTrouble(error)
+        ? made(unreachableCode, `the gateway cannot be reached: ${problem}`, true)
+        : made(unexplainedCode, `the call failed: ${problem}`, false);
   }
+}
+
+/** System errors of Node carry a `code` in text; a browser's fetch says TypeError and nothing more. */
+function isNetworkTrouble(error: ConnectError): boolean {
+  const seen = new Set<unknown>();
+  for (let cause = error.cause; cause instanceof Error && !seen.has(cause); cause = cause.cause) {
+    seen.add(cause);
+    if ("code" in cause && typeof cause.code === "string") return true;
+    if (cause instanceof TypeError && /fetch|network|load failed/i.test(cause.message)) return true;
+  }
+  return false;
 }

@@ -1,4 +1,86 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public door of @remex/client: names only, no code.
 
-export {};
+export { Code } from "@connectrpc/connect";
+export { Availability } from "@remex/proto/agent/v1";
+export {
+  AgentKind,
+  type AttemptId,
+  type ErrorDetail,
+  OnCut,
+  OnLost,
+  type Outcome,
+  OutcomeKind,
+  OutcomeReason,
+  Role,
+  type SessionId,
+  type TaskSpec,
+  TaskSpecSchema,
+} from "@remex/proto/common/v1";
+export {
+  type GetStatusResponse,
+  GetStatusResponseSchema,
+  type WhoAmIResponse,
+  WhoAmIResponseSchema,
+} from "@remex/proto/gateway/v1";
+export { AgentHealth } from "@remex/proto/health/v1";
+export {
+  type Agent,
+  AgentSchema,
+  type Deployment,
+  DeploymentSchema,
+  type DeploymentSettings,
+  DeploymentSettingsSchema,
+  type Queue,
+  QueueSchema,
+} from "@remex/proto/registry/v1";
+export {
+  type Attempt,
+  AttemptStage,
+  type CancelResult,
+  CancelResultSchema,
+  type SubmitResult,
+  SubmitResultSchema,
+  type Task,
+  type TaskChange,
+  TaskChangeSchema,
+  TaskSchema,
+  TaskState,
+  type TaskSubmission,
+  TaskSubmissionSchema,
+} from "@remex/proto/scheduler/v1";
+export {
+  type AgentToken,
+  AgentTokenSchema,
+  CreateAgentTokenResponseSchema,
+  CreateOperatorKeyResponseSchema,
+  type OperatorKey,
+  OperatorKeySchema,
+} from "@remex/proto/token/v1";
+export {
+  type CallFailure,
+  callErrorOf,
+  canceledCode,
+  failureOfDetail,
+  keyUnusableCode,
+  RemexCallError,
+  timeoutCode,
+  unexplainedCode,
+  unreachableCode,
+} from "./call-error.ts";
+export { type Pacing, realPacing } from "./pacing.ts";
+export {
+  eachAgent,
+  eachAgentToken,
+  eachAuditEntry,
+  eachDeployment,
+  eachOfPages,
+  eachTask,
+} from "./pages.ts";
+export { createRemexClient, type RemexClient, type RemexClientOptions } from "./remex-client.ts";
+export type { KeyProvider } from "./remex-transport.ts";
+export type { RepeatPolicy } from "./repeat-call.ts";
+export type { ResumeOptions } from "./resumed-stream.ts";
+export { type ReadTaskLogOptions, readTaskLog, type TaskLogPart } from "./task-log.ts";
+export { isTerminal, type WaitForTasksOptions, waitForTasks } from "./wait-for-tasks.ts";
+export { type TaskHistory, type WatchTasksOptions, watchTasks } from "./watch-tasks.ts";
