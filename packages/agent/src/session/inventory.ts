@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of what the agent holds, its digest, and the control plane's word on each entry (S6).
+
+import { createHash } from "node:crypto";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { inventoryDigestText } from "@remex/domain";
+import {
+  AttemptState,
+  DeclineReason,
+  type InventorySchema,
+  InventoryVerdict,
+} from "@remex/proto/agent/v1";
+import type { AgentState, Held, ServerSays } from "./agent-state.ts";
+import { report, stopHeld } from "./attempts.ts";
+import { drop, heldKey, logLine, say, type Turn, wireName } from "./turn.ts";
+
+const stateOf = {
+  accepted: AttemptState.ACCEPTED,
+  // The runner may have started it, so it counts as started until the runner says that it never will.
+  started: AttemptState.STARTED,
+  ended: AttemptState.ENDED,
+} as const;
+
+const stateName = {
+  accepted: "ATTEMPT_STATE_ACCEPTED",
+  started: "ATTEMPT_STATE_STARTED",
+  ended: "ATTEMPT_STATE_ENDED",
+} as const;
+
+/** SHA-256 of the inventory's text, byte-exact as the contract says. */
+export function inventoryDigest(state: AgentState): Uint8Array {
+  if (state.digestCache?.version !== state.inventoryVersion) {
+    const entries = [...state.held.values()].map((held) => ({
+      task: held.task,
+      attempt: held.attempt,
+      state: stateName[held.stage.kind],
+    }));
+    const digest = createHash("sha256").update(inventoryDigestText(entries), "utf8").digest();
+    state.digestCache = { version: state.inventoryVersion, digest };
+  }
+  return state.digestCache.digest;
+}
+
+/** Everything that the agent holds now. */
+export function takeInventory(state: AgentState): MessageInitShape<typeof InventorySchema> {
+  return {
+    sequence: BigInt(state.session?.sequence ?? 0),
+    entries: [...state.held.values()].map((held) => ({
+      ...wireName(held),
+      state: stateOf[held.stage.kind],
+      idempotencyKey: held.facts.idempotencyKey,
+      payloadDigest: held.facts.payloadDigest,
+      queue: held.facts.queue,
+      requiredLabels: held.facts.requiredLabels,
+      slotCost: held.facts.slotCost,
+      onLost: held.facts.onLost,
+      onCut: held.facts.onCut,
+      ...(held.facts.lostAfterMs === undefined
+        ? {}
+        : { lostAfter: durationFromMs(held.facts.lostAfterMs) }),
+    })),
+    digest: inventoryDigest(state),
+  };
+}
+
+/** Sends the inventory on the open stream. */
+export function sayInventory(turn: Turn): void {
+  say(turn, { case: "inventory", value: takeInventory(turn.state) });
+}
+
+/** Follows the verdicts on an inventory. */
+export function obeyVerdicts(
+  turn: Turn,
+  says: Extract<ServerSays, { kind: "inventoryAnswer" }>,
+): void {
+  for (const { task, attempt, verdict } of says.verdicts) {
+    const held = turn.state.held.get(heldKey(task, attempt));
+    if (held === undefined) continue;
+    switch (verdict) {
+      case InventoryVerdict.KILL:
+        kill(turn, held);
+        break;
+      case InventoryVerdict.REPORT:
+        report(turn, held);
+        break;
+      case InventoryVerdict.KEEP:
+      case InventoryVerdict.UNSPECIFIED:
+        break;
+      default:
+        verdict satisfies never;
+    }
+  }
+}
+
+/** Not current any more. Its report, or the word that it never started, is the answer. */
+function kill(turn: Turn, held: Held): void {
+  const { stage } = held;
+  if (stage.kind === "accepted") {
+    drop(turn.state, held);
+    const message = "the attempt is not current any more";
+    const reason = DeclineReason.UNSPECIFIED;
+    say(turn, { case: "decline", value: { ...wireName(held), reason, message } });
+    return;
+  }
+  if (stage.kind === "ended") {
+    report(turn, held);
+    return;
+  }
+  const { task, attempt } = held;
+  logLine(turn, "warn", "attempt is not current any more and is stopped", { task, attempt });
+  stopHeld(turn, held, "STOP_REASON_KILLED");
+}

@@ -1,0 +1,402 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent at work: feeds the machine with what happens, and performs what it decides.
+
+import { create } from "@bufbuild/protobuf";
+import type { Metadata } from "@grpc/grpc-js";
+import { leaseRemainingMs, type NumberedRef, refFromWire, refToWire } from "@remex/domain";
+import {
+  type AgentEvent,
+  AgentEventSchema,
+  type Capabilities,
+  CapabilitiesSchema,
+  type LogFetch,
+  type SessionResponse,
+  type Welcome,
+} from "@remex/proto/agent/v1";
+import type { AgentKind } from "@remex/proto/common/v1";
+import type { AgentEventJson, RunnerEventJson } from "@remex/proto/runner/v1";
+import type { Clock, Logger, Random } from "@remex/runtime";
+import type { GrpcChannel } from "@remex/transport";
+import { attemptNameOf, refToJson } from "../contract/frame-check.ts";
+import { durationText } from "../contract/json-time.ts";
+import { stepAgent } from "../session/agent-machine.ts";
+import {
+  type AgentEffect,
+  type AgentMachineEvent,
+  type AgentState,
+  createAgentState,
+  type HelloPlan,
+} from "../session/agent-state.ts";
+import type { StreamEnd } from "../session/dial-outcome.ts";
+import { heldKey } from "../session/turn.ts";
+import { softwareVersion } from "../software-version.ts";
+import type { AgentMetrics } from "./agent-metrics.ts";
+import { LogBook } from "./log-book.ts";
+import { sendLog } from "./log-sender.ts";
+import { Loopback } from "./loopback.ts";
+import { runnerSaysOf, startJson } from "./runner-convert.ts";
+import { serverSaysOf } from "./server-convert.ts";
+import { passMetadata, type SessionPass, SessionStream, tokenMetadata } from "./session-stream.ts";
+
+export interface AgentOptions {
+  readonly name: string;
+  readonly kind: AgentKind;
+  readonly queues: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+  readonly slots: number;
+  readonly group: string;
+  readonly hostname: string;
+  readonly instance: Uint8Array;
+  readonly stateDir: string;
+  readonly channel: GrpcChannel;
+  /** Reads the token; asked at each new session, so that a replaced file takes effect. */
+  readonly readToken: () => string;
+  /** Says to the runner. */
+  readonly tellRunner: (event: AgentEventJson) => void;
+  /** A dial failed without a word from the control plane: find out at which step. */
+  readonly onUnreachable: (end: StreamEnd) => void;
+  /** The agent has said goodbye. */
+  readonly onLeft: () => void;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly metrics: AgentMetrics;
+  readonly random: Random;
+}
+
+/** How often the work loop turns when nothing happens (T5). */
+const turnMs = 100;
+
+/** The agent's shell. */
+export class Agent {
+  readonly #options: AgentOptions;
+  readonly #state: AgentState;
+  readonly #loopback: Loopback;
+  readonly #logs: LogBook;
+  #stream: SessionStream | undefined;
+  #pass: SessionPass | undefined;
+  #runtimes: readonly string[] = [];
+  #runtimeVersions: Readonly<Record<string, string>> = {};
+  #stopTurning: () => void = () => undefined;
+  #cancelDial: () => void = () => undefined;
+
+  constructor(options: AgentOptions) {
+    this.#options = options;
+    this.#state = createAgentState({ slots: options.slots }, options.clock.nowMs());
+    this.#logs = new LogBook(options.stateDir);
+    this.#loopback = new Loopback({
+      log: options.log,
+      sideCalls: () => {
+        const stream = this.#stream;
+        const metadata = this.#sideMetadata();
+        if (stream === undefined || metadata === undefined) return undefined;
+        return { client: stream.client, metadata: () => metadata };
+      },
+    });
+  }
+
+  /** Begins to turn; the first dial follows the runner's hello. */
+  async start(): Promise<void> {
+    await this.#loopback.listen();
+    this.#stopTurning = this.#options.clock.every(turnMs, () => this.#step({ kind: "turn" }));
+  }
+
+  /** Takes no new work, and leaves when what runs has ended. */
+  drain(reason: string, deadlineMs: number | undefined): void {
+    this.#step({ kind: "drain", reason, deadlineMs });
+  }
+
+  /** Stops what runs, then leaves. */
+  stopWork(reason: string): void {
+    this.#step({ kind: "stopWork", reason });
+  }
+
+  /** Events of the runner, in order. */
+  takeRunnerEvents(events: readonly RunnerEventJson[]): void {
+    for (const event of events) {
+      if (event.hello !== undefined) this.#noteRunnerHello(event.hello);
+      if (event.started?.logPath !== undefined) {
+        const { task, attempt } = attemptNameOf(event.started);
+        this.#logs.note(task, attempt, event.started.logPath);
+      }
+      const says = runnerSaysOf(event);
+      if (says !== undefined) this.#step(says);
+    }
+  }
+
+  noteRunnerLost(): void {
+    this.#step({ kind: "runnerLost" });
+  }
+
+  /** What the local port shows. */
+  status(): { readonly connected: boolean; readonly leaseMs: number; readonly runner: string } {
+    const { connection, lease, runner } = this.#state;
+    return {
+      connected: connection.kind === "online",
+      leaseMs: leaseRemainingMs(lease, this.#options.clock.nowMs()),
+      runner: runner.kind,
+    };
+  }
+
+  async close(): Promise<void> {
+    this.#stopTurning();
+    this.#cancelDial();
+    this.#stream?.hangUp();
+    await this.#loopback.close();
+  }
+
+  #noteRunnerHello(hello: NonNullable<RunnerEventJson["hello"]>): void {
+    this.#runtimes = hello.runtimes ?? [];
+    this.#runtimeVersions = hello.runtimeVersions ?? {};
+    for (const entry of hello.journal ?? []) {
+      const { task, attempt } = attemptNameOf(entry);
+      if (entry.logPath !== undefined) this.#logs.note(task, attempt, entry.logPath);
+    }
+  }
+
+  #step(event: AgentMachineEvent): void {
+    for (const effect of stepAgent(this.#state, event, this.#options.clock.nowMs())) {
+      this.#perform(effect);
+    }
+    if (event.kind === "turn") this.#options.metrics.note(this.#state);
+  }
+
+  #perform(effect: AgentEffect): void {
+    switch (effect.kind) {
+      case "send":
+        this.#say(create(AgentEventSchema, { event: effect.says }));
+        return;
+      case "beat": {
+        const { beat, withCapabilities } = effect;
+        const capabilities = withCapabilities ? { capabilities: this.#capabilities() } : {};
+        const value = { ...beat, ...capabilities };
+        this.#say(create(AgentEventSchema, { event: { case: "beat", value } }));
+        return;
+      }
+      case "startWork":
+      case "stopWork":
+      case "forgetWork":
+      case "renewRunner":
+        this.#instructRunner(effect);
+        return;
+      case "waitToDial":
+        this.#waitToDial(effect);
+        return;
+      case "dial":
+        this.#dial(effect.dial, effect.hello);
+        return;
+      case "hangUp":
+        this.#stream?.hangUp();
+        this.#stream = undefined;
+        return;
+      case "attemptOver":
+        this.#loopback.dismiss(effect.task, effect.attempt);
+        return;
+      case "leave":
+        this.#options.onLeft();
+        return;
+      case "log":
+        this.#options.log[effect.level](effect.fields, effect.message);
+        return;
+      default:
+        effect satisfies never;
+    }
+  }
+
+  // ---- the runner -------------------------------------------------------------------------------
+
+  #instructRunner(
+    effect: Extract<AgentEffect, { kind: "startWork" | "stopWork" | "forgetWork" | "renewRunner" }>,
+  ): void {
+    const nowMs = this.#options.clock.nowMs();
+    switch (effect.kind) {
+      case "startWork": {
+        const { task, attempt, spec } = effect;
+        const url = spec.work.case === "airflow" ? this.#loopback.admit(task, attempt) : undefined;
+        this.#options.tellRunner({ start: startJson(effect, nowMs, url) });
+        return;
+      }
+      case "stopWork": {
+        const { task, attempt, reason } = effect;
+        this.#options.tellRunner({ stop: { task, attempt: refToJson(attempt), reason } });
+        return;
+      }
+      case "forgetWork": {
+        const { task, attempt } = effect;
+        this.#options.tellRunner({ forget: { task, attempt: refToJson(attempt) } });
+        return;
+      }
+      case "renewRunner": {
+        const { session, untilMs, stopMs } = effect;
+        const remaining = durationText(untilMs - nowMs);
+        const stopTime = durationText(stopMs);
+        this.#options.tellRunner({ lease: { session: refToJson(session), remaining, stopTime } });
+        return;
+      }
+      default:
+        effect satisfies never;
+    }
+  }
+
+  // ---- the control plane ------------------------------------------------------------------------
+
+  #say(event: AgentEvent): void {
+    this.#stream?.send(event, roughBytesOf(event));
+  }
+
+  #capabilities(): Capabilities {
+    const { queues, labels, slots, group } = this.#options;
+    return create(CapabilitiesSchema, {
+      queues: [...queues],
+      labels: { ...labels },
+      slots,
+      group,
+      runtimes: [...this.#runtimes],
+      runtimeVersions: { ...this.#runtimeVersions },
+    });
+  }
+
+  #waitToDial(effect: Extract<AgentEffect, { kind: "waitToDial" }>): void {
+    const { dial, floorMs, jitterMs } = effect;
+    const delayMs = floorMs + Math.floor(this.#options.random() * jitterMs);
+    this.#cancelDial();
+    this.#cancelDial = this.#options.clock.after(delayMs, () =>
+      this.#step({ kind: "dialTimer", dial }),
+    );
+  }
+
+  #dial(dial: number, plan: HelloPlan): void {
+    this.#stream = undefined;
+    let metadata: Metadata;
+    try {
+      metadata = this.#dialMetadata(plan);
+    } catch (error) {
+      const message = (error as Error).message;
+      const end = { status: "unauthenticated", code: "token_unreadable", message };
+      this.#step({ kind: "streamEnded", dial, end: { ...end, retryAfterMs: undefined } });
+      return;
+    }
+    this.#options.metrics.dials.inc();
+    const stream: SessionStream = new SessionStream({
+      channel: this.#options.channel,
+      metadata,
+      hello: this.#hello(plan),
+      onFrame: (frame) => this.#takeFrame(dial, stream, frame),
+      onEnd: (end) => this.#noteEnd(dial, stream, end),
+    });
+    this.#stream = stream;
+  }
+
+  #dialMetadata(plan: HelloPlan): Metadata {
+    const pass = this.#pass;
+    if (plan.resume !== undefined && pass !== undefined) return passMetadata(pass);
+    return tokenMetadata(this.#options.readToken());
+  }
+
+  #hello(plan: HelloPlan): AgentEvent {
+    const { name, instance, kind, hostname } = this.#options;
+    const { resume, inventory, epochSeen } = plan;
+    const value = {
+      protocolMin: 1,
+      protocolMax: 1,
+      agent: name,
+      instance,
+      kind,
+      capabilities: this.#capabilities(),
+      softwareVersion,
+      ...(resume === undefined
+        ? {}
+        : {
+            resume: {
+              session: refToWire(resume.session),
+              generation: BigInt(resume.generation),
+            },
+          }),
+      inventory,
+      epochSeen: BigInt(epochSeen),
+      hostname,
+    };
+    return create(AgentEventSchema, { event: { case: "hello", value } });
+  }
+
+  #takeFrame(dial: number, stream: SessionStream, frame: SessionResponse): void {
+    const session = refFromWire(frame.session);
+    for (const { event } of frame.events) {
+      if (stream !== this.#stream) return;
+      if (event.case === "welcome") this.#noteWelcome(stream, event.value);
+      else if (event.case === "sessionKey") this.#noteKey(event.value.key);
+      else if (event.case === "logFetch") this.#fetchLog(stream, event.value);
+      const says = serverSaysOf(event);
+      if (says !== undefined) this.#step({ kind: "server", dial, session, says });
+    }
+  }
+
+  #noteWelcome(stream: SessionStream, welcome: Welcome): void {
+    const session = refFromWire(welcome.session);
+    if (session === undefined) return;
+    stream.welcomed(session, Number(welcome.generation));
+    const { deployment, sessionKey } = welcome;
+    const key = sessionKey?.key ?? this.#pass?.key ?? new Uint8Array();
+    this.#pass = { deployment, agent: this.#options.name, session, key };
+  }
+
+  #noteKey(key: Uint8Array): void {
+    if (this.#pass !== undefined) this.#pass = { ...this.#pass, key };
+  }
+
+  #sideMetadata(): Metadata | undefined {
+    return this.#pass === undefined ? undefined : passMetadata(this.#pass);
+  }
+
+  #noteEnd(dial: number, stream: SessionStream, end: StreamEnd): void {
+    if (stream === this.#stream) this.#stream = undefined;
+    stream.client.close();
+    if (end.status === "unavailable" || end.status === "deadline_exceeded") {
+      this.#options.onUnreachable(end);
+    }
+    this.#step({ kind: "streamEnded", dial, end });
+  }
+
+  #fetchLog(stream: SessionStream, fetch: LogFetch): void {
+    const metadata = this.#sideMetadata();
+    if (metadata === undefined) return;
+    const { clock, log } = this.#options;
+    const { task } = fetch;
+    const attempt = refFromWire(fetch.attempt);
+    void sendLog(
+      {
+        fetch: fetch.fetch,
+        task,
+        offset: Number(fetch.offset),
+        limit: fetch.limit === 0n ? undefined : Number(fetch.limit),
+        follow: fetch.follow,
+      },
+      {
+        clock,
+        log,
+        sideCalls: { client: stream.client, metadata: () => metadata },
+        path: this.#logs.find(task, attempt),
+        isLive: () => this.#isLive(task, attempt),
+      },
+    ).catch((err) => log.warn({ err, task }, "log cannot be sent"));
+  }
+
+  /** True while the attempt, or any of the task when none is named, may still write its log. */
+  #isLive(task: string, attempt: NumberedRef | undefined): boolean {
+    if (attempt !== undefined) {
+      return this.#state.held.get(heldKey(task, attempt))?.stage.kind === "started";
+    }
+    for (const held of this.#state.held.values()) {
+      if (held.task === task && held.stage.kind === "started") return true;
+    }
+    return false;
+  }
+}
+
+/** What an event may weigh on the wire, for the size of frames. */
+function roughBytesOf(event: AgentEvent): number {
+  if (event.event.case === "report") {
+    return 256 + (event.event.value.outcome?.result.length ?? 0);
+  }
+  if (event.event.case === "inventory") return 256 + event.event.value.entries.length * 256;
+  return 128;
+}

@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+// The edge to the runner: its JSON in the machine's words, and the machine's starts as its JSON.
+
+import { create, fromJson } from "@bufbuild/protobuf";
+import { durationFromMs, type TimestampJson, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { outcomeKinds, outcomeReasons } from "@remex/domain";
+import {
+  OnCut,
+  type OnCutJson,
+  type Outcome,
+  type OutcomeJson,
+  type OutcomeKind,
+  type OutcomeReason,
+  OutcomeSchema,
+  type TaskSpec,
+  type TaskSpecJson,
+  TaskSpecSchema,
+} from "@remex/proto/common/v1";
+import type { JournalEntryJson, RunnerEventJson, StartJson } from "@remex/proto/runner/v1";
+import { attemptNameOf, refToJson, requireOutcome } from "../contract/frame-check.ts";
+import { durationText, parseDurationText } from "../contract/json-time.ts";
+import type { AgentEffect, JournalledAttempt, RunnerSays } from "../session/agent-state.ts";
+import { factsOf } from "./server-convert.ts";
+import { durationMsOf } from "./wire-time.ts";
+
+/** What a runner's event says; undefined for a case of a newer contract. */
+export function runnerSaysOf(event: RunnerEventJson): RunnerSays | undefined {
+  if (event.started !== undefined) {
+    const { pid, startedAt } = event.started;
+    return {
+      kind: "attemptStarted",
+      ...attemptNameOf(event.started),
+      pid: pid ?? undefined,
+      startedAtWallMs: wallMsOf(startedAt) ?? 0,
+    };
+  }
+  if (event.ended !== undefined) {
+    const outcome = outcomeOf(requireOutcome(event.ended));
+    return { kind: "attemptEnded", ...attemptNameOf(event.ended), outcome };
+  }
+  if (event.refused !== undefined) {
+    const { reason = "", message = "" } = event.refused;
+    return { kind: "attemptRefused", ...attemptNameOf(event.refused), reason, message };
+  }
+  if (event.ready !== undefined) return { kind: "runnerReady", ready: event.ready.ready ?? false };
+  if (event.hello !== undefined) {
+    return {
+      kind: "runnerHello",
+      runtimes: event.hello.runtimes ?? [],
+      journal: (event.hello.journal ?? []).map(journalledOf),
+    };
+  }
+  return undefined;
+}
+
+function journalledOf(entry: JournalEntryJson): JournalledAttempt {
+  // Read once at a runner's start, so the slow and strict way is the right one here.
+  const spec = fromJson(TaskSpecSchema, entry.spec ?? {}, { ignoreUnknownFields: true });
+  const digest = Buffer.from(entry.payloadDigest ?? "", "base64");
+  return {
+    ...attemptNameOf(entry),
+    facts: factsOf(spec, entry.idempotencyKey ?? "", digest),
+    outcome: entry.outcome === undefined ? undefined : outcomeOf(entry.outcome),
+  };
+}
+
+/** An outcome of the runner's JSON: by hand, since there is one per task. */
+export function outcomeOf(json: OutcomeJson): Outcome {
+  const startedAt = wallMsOf(json.startedAt);
+  const endedAt = wallMsOf(json.endedAt);
+  const runTimeMs = parseDurationText(json.runTime);
+  const exitCode = json.exitCode ?? undefined;
+  return create(OutcomeSchema, {
+    kind: enumNumber(json.kind, outcomeKinds, "OUTCOME_KIND_") as OutcomeKind,
+    reason: enumNumber(json.reason, outcomeReasons, "OUTCOME_REASON_") as OutcomeReason,
+    ...(exitCode === undefined ? {} : { exitCode }),
+    signal: json.signal ?? "",
+    message: clip(json.message ?? "", 1_024),
+    result: json.result === undefined ? new Uint8Array() : Buffer.from(json.result, "base64"),
+    ...(runTimeMs === undefined
+      ? {}
+      : { runTime: durationFromMs(Math.max(0, Math.round(runTimeMs))) }),
+    ...(startedAt === undefined ? {} : { startedAt: timestampFromMs(startedAt) }),
+    ...(endedAt === undefined ? {} : { endedAt: timestampFromMs(endedAt) }),
+  });
+}
+
+/** The number of an enum's name; JSON may hold the number itself. Unknown names are 0. */
+function enumNumber(
+  value: string | number | undefined,
+  names: readonly string[],
+  prefix: string,
+): number {
+  if (typeof value === "number") return value;
+  if (value === undefined) return 0;
+  return Math.max(0, names.indexOf(value.slice(prefix.length)));
+}
+
+/** Cuts a text to so many bytes of UTF-8, at a character's end. */
+function clip(text: string, mostBytes: number): string {
+  if (text.length * 3 <= mostBytes || Buffer.byteLength(text) <= mostBytes) return text;
+  return Buffer.from(text, "utf8")
+    .subarray(0, mostBytes - 3)
+    .toString("utf8")
+    .replace(/\uFFFD$/, "");
+}
+
+function wallMsOf(text: TimestampJson | undefined): number | undefined {
+  const ms = text === undefined ? Number.NaN : Date.parse(text);
+  return Number.isNaN(ms) ? undefined : ms;
+}
+
+const onCutNames: Record<OnCut, OnCutJson> = {
+  [OnCut.UNSPECIFIED]: "ON_CUT_CONTINUE",
+  [OnCut.CONTINUE]: "ON_CUT_CONTINUE",
+  [OnCut.ABORT]: "ON_CUT_ABORT",
+};
+
+/** A start for the runner; what remains of the window is counted at `nowMs`, when it is sent. */
+export function startJson(
+  effect: Extract<AgentEffect, { kind: "startWork" }>,
+  nowMs: number,
+  airflowApiUrl: string | undefined,
+): StartJson {
+  return {
+    task: effect.task,
+    attempt: refToJson(effect.attempt),
+    session: refToJson(effect.session),
+    window: durationText(effect.windowUntilMs - nowMs),
+    spec: specJson(effect.spec),
+    onCut: onCutNames[effect.onCut],
+    ...(airflowApiUrl === undefined ? {} : { airflowApiUrl }),
+    idempotencyKey: effect.facts.idempotencyKey,
+    payloadDigest: Buffer.from(effect.facts.payloadDigest).toString("base64"),
+  };
+}
+
+/** A spec as proto3 JSON, by hand: there is one per task. A test compares it with the library's. */
+export function specJson(spec: TaskSpec): TaskSpecJson {
+  const lostAfterMs = durationMsOf(spec.lostAfter);
+  const timeoutMs = durationMsOf(spec.timeout);
+  return {
+    queue: spec.queue,
+    requiredLabels: spec.requiredLabels,
+    priority: spec.priority,
+    slotCost: spec.slotCost,
+    onLost: onLostNames[spec.onLost] ?? "ON_LOST_UNSPECIFIED",
+    onCut: spec.onCut === OnCut.UNSPECIFIED ? "ON_CUT_UNSPECIFIED" : onCutNames[spec.onCut],
+    ...(lostAfterMs === undefined ? {} : { lostAfter: durationText(lostAfterMs) }),
+    maxRetries: spec.maxRetries,
+    ...(spec.maxRecoveries === undefined ? {} : { maxRecoveries: spec.maxRecoveries }),
+    ...(timeoutMs === undefined ? {} : { timeout: durationText(timeoutMs) }),
+    annotations: spec.annotations,
+    ...workJson(spec.work),
+  };
+}
+
+const onLostNames = ["ON_LOST_UNSPECIFIED", "ON_LOST_REQUEUE", "ON_LOST_FAIL"] as const;
+
+function workJson(work: TaskSpec["work"]): Partial<TaskSpecJson> {
+  switch (work.case) {
+    case "noop":
+      return { noop: {} };
+    case "command": {
+      const { argv, env, cwd } = work.value;
+      return { command: { argv, env, cwd } };
+    }
+    case "airflow": {
+      const { workloadJson, workloadToken } = work.value;
+      return { airflow: { workloadJson, workloadToken } };
+    }
+    case "trigger":
+    case "bundle":
+    case undefined:
+      // Not served: the agent declines an offer of it, since no runner says that it has the runtime.
+      return {};
+    default:
+      return work satisfies never;
+  }
+}
