@@ -65,9 +65,19 @@ const retryableCodes: readonly ConnectCodeName[] = [
 
 /** An error without a detail comes from below us: a broken connection, a deadline, a size limit. */
 export function plainFailure(connectCode: ConnectCodeName, problem: string): Failure {
+  const limit = messageLimitOf(problem);
+  if (connectCode === "resource_exhausted" && limit !== undefined) {
+    return failureOf("message_too_large", { limit });
+  }
   return {
     ...failureOf("call_failed", { problem }),
     connectCode,
     retryable: retryableCodes.includes(connectCode),
   };
+}
+
+/** The limit that Connect or grpc-js names when a message was over it; they send no detail. */
+function messageLimitOf(problem: string): string | undefined {
+  const match = /readMaxBytes (\d+)|larger than max \(\d+ vs\.? (\d+)\)/.exec(problem);
+  return match?.[1] ?? match?.[2];
 }

@@ -3,6 +3,7 @@
 
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import type { DescService } from "@bufbuild/protobuf";
+import { ConnectError } from "@connectrpc/connect";
 import {
   Server,
   ServerCredentials,
@@ -14,6 +15,7 @@ import {
 } from "@grpc/grpc-js";
 import { RemexError } from "@remex/domain";
 import { type ListenAddress, type Logger, listenError } from "@remex/runtime";
+import { failureFromConnect } from "./connect-errors.ts";
 import { type GrpcServiceHandlers, toGrpcDefinition } from "./grpc-definition.ts";
 import { grpcStatusOf } from "./grpc-errors.ts";
 import { internalFailure } from "./internal-failure.ts";
@@ -148,6 +150,7 @@ function failStream(call: Failing, status: ReturnType<typeof grpcStatusOf>): voi
 
 function failureOfThrown(error: unknown, method: string, log: Logger) {
   if (error instanceof RemexError) return error.failure;
+  if (error instanceof ConnectError) return failureFromConnect(error).failure;
   return internalFailure(error, method, log);
 }
 

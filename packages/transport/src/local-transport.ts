@@ -142,9 +142,7 @@ export function createLocalTransport(options: LocalTransportOptions): Transport 
             yield messageOf(method.output, (await answer) as MessageInitShape<O>);
             return;
           }
-          for await (const output of answer as AsyncIterable<MessageInitShape<O>>) {
-            yield messageOf(method.output, output);
-          }
+          yield* outputsOf(method.output, answer as AsyncIterable<MessageInitShape<O>>, context);
         } catch (error) {
           throw thrown(error, method);
         } finally {
@@ -196,6 +194,25 @@ async function* messagesOf<Desc extends DescMessage>(
   values: AsyncIterable<MessageInitShape<Desc>>,
 ): AsyncGenerator<MessageShape<Desc>> {
   for await (const value of values) yield messageOf(schema, value);
+}
+
+/** A handler's answers, until it ends or the call is over: a handler may be slow to notice. */
+async function* outputsOf<Desc extends DescMessage>(
+  schema: Desc,
+  outputs: AsyncIterable<MessageInitShape<Desc>>,
+  context: HandlerContext,
+): AsyncGenerator<MessageShape<Desc>> {
+  const iterator = outputs[Symbol.asyncIterator]();
+  try {
+    for (;;) {
+      const next = await untilAborted(Promise.resolve(iterator.next()), context.signal);
+      if (next.done === true) return;
+      yield messageOf(schema, next.value);
+    }
+  } finally {
+    // Not awaited: a generator that waits for something takes its return only afterwards.
+    iterator.return?.().catch(() => undefined);
+  }
 }
 
 async function firstOf<Message>(messages: AsyncIterable<Message>): Promise<Message> {

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// A self-signed certificate for tests alone, for localhost; its key is public and protects nothing.
+
+export const testCertificate = `-----BEGIN CERTIFICATE-----
+MIIBnTCCAUOgAwIBAgIUVFbaXDlMPWLLT2kCpxht2cLPVUgwCgYIKoZIzj0EAwIw
+FTETMBEGA1UEAwwKcmVtZXggdGVzdDAgFw0yNjExMjMyMTMzMzJaGA8yMTI2MTAz
+MDIxMzMzMlowFTETMBEGA1UEAwwKcmVtZXggdGVzdDBZMBMGByqGSM49AgEGCCqG
+SM49AwEHA0IABLfwLegNS0ga1bs4baNm5+hrYOiJmBcsHlcTO89EJbnC8wT5hqKF
+U2RTyDPDyhF89sOaouyM/nFe2/g/7hBWgBqjbzBtMB0GA1UdDgQWBBTlmts5qkuV
+8A/5SomYSzzetAkt6DAfBgNVHSMEGDAWgBTlmts5qkuV8A/5SomYSzzetAkt6DAa
+BgNVHREEEzARgglsb2NhbGhvc3SHBH8AAAEwDwYDVR0TAQH/BAUwAwEB/zAKBggq
+hkjOPQQDAgNIADBFAiAdCJBE7+Cz2bTQH5ZGM6q1iIhwuGAVT++pJJi2DX3qrAIh
+APh5he8s60glZfwQgU19jVLuVgjI/D3nHEiMoPsRRBrA
+-----END CERTIFICATE-----`;
+
+export const testKey = `-----BEGIN PRIVATE KEY-----
+MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQgHPyO23EiR5Kd8Pe6
+ZoUaS+VvIahyKfbLRONifw2mJduhRANCAAS38C3oDUtIGtW7OG2jZufoa2DoiZgX
+LB5XEzvPRCW5wvME+YaihVNkU8gzw8oRfPbDmqLsjP5xXtv4P+4QVoAa
+-----END PRIVATE KEY-----`;
