@@ -1,0 +1,440 @@
+// SPDX-License-Identifier: Apache-2.0
+// Agents at a real door: they register, beat, resume, are refused and sent away, over real sockets.
+import { create } from "@bufbuild/protobuf";
+import { Metadata } from "@grpc/grpc-js";
+import { remexError } from "@remex/domain";
+import { AgentEventSchema, RunnerState, SessionRequestSchema } from "@remex/proto/agent/v1";
+import { AgentKind } from "@remex/proto/common/v1";
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { waitFor } from "../../kit/index.ts";
+import { createFakeAgent, type FakeAgent, goodHello, type HelloInit } from "./fake-agent.ts";
+import { type Fixture, startFixture } from "./fixture.ts";
+
+let fixture: Fixture;
+let agent: FakeAgent;
+let count = 0;
+let name: string;
+
+beforeAll(async () => {
+  fixture = await startFixture();
+});
+afterAll(() => fixture.stop());
+beforeEach(() => {
+  count += 1;
+  name = `agent-${count}`;
+  agent = createFakeAgent(fixture.target);
+});
+afterEach(() => agent.close());
+
+const record = async () => {
+  const found = await fixture.sessions.load("dep", name);
+  if (found === undefined) throw new Error("no record");
+  return found;
+};
+
+describe("registering", () => {
+  it("R2 R8: a good hello gets a session, its settings and a key, and the scheduler gets the agent", async () => {
+    const stream = agent.open("good", goodHello(name));
+    const welcome = await stream.welcome();
+    expect(welcome).toMatchObject({
+      deployment: "dep",
+      generation: 1n,
+      protocol: 1,
+      resumed: false,
+      registry: "registry-1",
+      airflowApi: false,
+      settings: {
+        intervalVersion: 1n,
+        heartbeatInterval: { seconds: 10n },
+        maxFrameBytes: 1048576,
+      },
+    });
+    expect(welcome.sessionKey?.key).toHaveLength(32);
+    const attached = await fixture.scheduler.hear("attached", (value) => value.agent === name);
+    expect(attached).toMatchObject({
+      offersAllowed: false,
+      kind: AgentKind.WORKER,
+      capabilities: { queues: ["default"], slots: 2, group: "default" },
+    });
+    expect(await record()).toMatchObject({
+      state: "OPEN",
+      registry: "registry-1",
+      token: "tok00001",
+    });
+  });
+
+  it("SEC-T11: the store keeps the key's digest alone", async () => {
+    const welcome = await agent.open("good", goodHello(name)).welcome();
+    const kept = JSON.stringify(await fixture.store.redis.hgetall(`rmx:{dep}:session:${name}`));
+    for (const encoding of ["hex", "base64", "latin1"] as const) {
+      expect(kept).not.toContain(Buffer.from(welcome.sessionKey?.key ?? []).toString(encoding));
+    }
+  });
+
+  it("PROTOCOL-L1: a beat is acknowledged after it is in the store, and then offers are allowed", async () => {
+    const stream = agent.open("good", goodHello(name));
+    await stream.welcome();
+    stream.beat(1);
+    const ack = await stream.hear("beatAck");
+    expect(ack).toMatchObject({ sequence: 1n, intervalVersion: 1n });
+    expect(await record()).toMatchObject({ beatSequence: 1, health: "HEALTHY" });
+    await fixture.scheduler.hear(
+      "admission",
+      (value) => value.agent === name && value.offersAllowed,
+    );
+  });
+
+  it("PROTOCOL-T6: a living name is refused to another instance, with when it will be free", async () => {
+    await agent.open("good", goodHello(name)).welcome();
+    const second = agent.open("good", goodHello(name, { instance: new Uint8Array(16).fill(2) }));
+    const error = await second.ended;
+    expect(error).toMatchObject({ code: "agent_name_alive", connectCode: "already_exists" });
+    expect(error?.retryAfterMs).toBeGreaterThan(25_000);
+    expect((await record()).conflictAtMs).toBeGreaterThan(0);
+  });
+
+  it("SEC-E3: queues are narrowed to the token's scope, in later beats too", async () => {
+    fixture.tokens.set("gpu", { deployment: "dep", token: "tok00009", queues: ["gpu"] });
+    const both = { queues: ["default", "gpu"], slots: 1 };
+    const stream = agent.open("gpu", goodHello(name, { capabilities: both }));
+    await stream.welcome();
+    expect((await record()).queues).toEqual(["gpu"]);
+    stream.beat(1, { capabilities: { ...both, slots: 7 } });
+    await stream.hear("beatAck");
+    expect(await record()).toMatchObject({ queues: ["gpu"], slots: 7 });
+  });
+});
+
+describe("bad hellos", () => {
+  const bad: [string, HelloInit, string, string][] = [
+    [
+      "a protocol that is too old",
+      { protocolMin: 0, protocolMax: 0 },
+      "protocol_version_unsupported",
+      "failed_precondition",
+    ],
+    [
+      "a protocol that is too new",
+      { protocolMin: 7, protocolMax: 9 },
+      "protocol_version_unsupported",
+      "failed_precondition",
+    ],
+    ["an unknown kind", { kind: 77 as AgentKind }, "kind_unknown", "invalid_argument"],
+    ["no kind", { kind: AgentKind.UNSPECIFIED }, "kind_unknown", "invalid_argument"],
+    [
+      "a name that is too long",
+      { agent: "a".repeat(64) },
+      "agent_name_invalid",
+      "invalid_argument",
+    ],
+    [
+      "an unknown queue",
+      { capabilities: { queues: ["nowhere"], slots: 1 } },
+      "queue_unknown",
+      "not_found",
+    ],
+    [
+      "no queue",
+      { capabilities: { queues: [], slots: 1 } },
+      "capabilities_invalid",
+      "invalid_argument",
+    ],
+    [
+      "too many slots",
+      { capabilities: { queues: ["default"], slots: 100_001 } },
+      "capabilities_invalid",
+      "invalid_argument",
+    ],
+    ["a short instance", { instance: new Uint8Array(3) }, "argument_invalid", "invalid_argument"],
+  ];
+  it.each(bad)("R8: %s is refused with its own error", async (_, change, code, connectCode) => {
+    const error = await agent.open("good", goodHello(name, change)).ended;
+    expect(error).toMatchObject({ code, connectCode });
+    expect(error?.message).toMatch(/^[a-z]/);
+  });
+
+  it.each([
+    ["unknown", "nobody", "token_refused"],
+    ["expired", "expired", "token_expired"],
+    ["revoked", "revoked", "token_revoked"],
+  ] as const)("R8: an %s token is refused", async (_, token, code) => {
+    fixture.tokens.set("expired", remexError("token_expired"));
+    fixture.tokens.set("revoked", remexError("token_revoked"));
+    const error = await agent.open(token, goodHello(name)).ended;
+    expect(error).toMatchObject({ code, connectCode: "unauthenticated" });
+  });
+
+  it("R8: no token, and SEC-T10 one that does not allow the kind", async () => {
+    const silent = agent.stream(new Metadata());
+    const event = create(AgentEventSchema, { event: { case: "hello", value: goodHello(name) } });
+    silent.call.write(create(SessionRequestSchema, { events: [event] }));
+    expect(await silent.ended).toMatchObject({ code: "token_refused" });
+    const kinds = [AgentKind.TRIGGERER];
+    fixture.tokens.set("triggers", { deployment: "dep", token: "tok00010", kinds });
+    expect(await agent.open("triggers", goodHello(name)).ended).toMatchObject({
+      code: "token_scope",
+      connectCode: "permission_denied",
+    });
+  });
+
+  it("PROTOCOL-D6: a deployment without projected settings is answered to come back", async () => {
+    fixture.tokens.set("elsewhere", { deployment: "elsewhere", token: "tok00011" });
+    expect(await agent.open("elsewhere", goodHello(name)).ended).toMatchObject({
+      code: "settings_not_in_effect",
+      retryable: true,
+    });
+  });
+
+  it("a first frame that is no hello, or holds more than it, is refused", async () => {
+    const metadata = new Metadata();
+    const beat = create(AgentEventSchema, { event: { case: "beat", value: {} } });
+    const hello = create(AgentEventSchema, { event: { case: "hello", value: goodHello(name) } });
+    for (const events of [[beat], [hello, beat], []]) {
+      const stream = agent.stream(metadata);
+      stream.call.write(create(SessionRequestSchema, { events }));
+      expect(await stream.ended).toMatchObject({ code: "frame_invalid" });
+    }
+  });
+
+  it("SEC-L1: a message over the limit is refused, and the door goes on", async () => {
+    const stream = agent.open("good", goodHello(name, { hostname: "x".repeat(1_100_000) }));
+    expect((await stream.ended)?.connectCode).toBe("resource_exhausted");
+    await agent.open("good", goodHello(name)).welcome();
+  });
+});
+
+describe("frames", () => {
+  it("PROTOCOL-L5: of another session or generation change nothing", async () => {
+    const stream = agent.open("good", goodHello(name));
+    const welcome = await stream.welcome();
+    const { session } = welcome;
+    const beat = create(AgentEventSchema, {
+      event: { case: "beat", value: { sequence: 50n, runnerState: RunnerState.READY } },
+    });
+    const foreign = { epoch: session?.epoch ?? 0n, number: (session?.number ?? 0n) + 1n };
+    stream.call.write(
+      create(SessionRequestSchema, { session: foreign, generation: 1n, events: [beat] }),
+    );
+    stream.call.write(
+      create(SessionRequestSchema, { ...(session && { session }), generation: 2n, events: [beat] }),
+    );
+    stream.beat(1);
+    expect(await stream.hear("beatAck")).toMatchObject({ sequence: 1n });
+    expect((await record()).beatSequence).toBe(1);
+  });
+
+  it("work goes to the scheduler in order, and its answers to the agent", async () => {
+    const stream = agent.open("good", goodHello(name));
+    const { session } = await stream.welcome();
+    const attempt = { epoch: 1n, number: 2n };
+    stream.say([
+      { case: "accept", value: { task: "t1", attempt, sequence: 1n } },
+      { case: "decline", value: { task: "t2", attempt } },
+    ]);
+    const said = await fixture.scheduler.hear("said", (value) => value.agent === name);
+    expect(said.events.map(({ event }) => event.case)).toEqual(["accept", "decline"]);
+    fixture.scheduler.tell(name, session, [
+      { case: "confirm", value: { task: "t1", attempt } as never },
+    ]);
+    expect(await stream.hear("confirm")).toMatchObject({ task: "t1" });
+  });
+
+  it("PROTOCOL-C4: a cancel is repeated on acknowledgements until it is reported", async () => {
+    const stream = agent.open("good", goodHello(name));
+    const { session } = await stream.welcome();
+    const attempt = { epoch: 1n, number: 2n };
+    const cancels = () => stream.heard.filter(({ event }) => event.case === "cancel").length;
+    fixture.scheduler.tell(name, session, [
+      { case: "cancel", value: { task: "t1", attempt } as never },
+    ]);
+    await waitFor(() => cancels() === 1, { what: "the cancel" });
+    stream.beat(1);
+    await waitFor(() => cancels() === 2, { what: "its repetition" });
+    stream.say([{ case: "report", value: { task: "t1", attempt } }]);
+    stream.beat(2);
+    await stream.hear("beatAck", (ack) => ack.sequence === 2n);
+    expect(cancels()).toBe(2);
+  });
+
+  it("PROTOCOL-S6: a digest that stands and was never told is asked for once", async () => {
+    const stream = agent.open("good", goodHello(name));
+    await stream.welcome();
+    const inventoryDigest = new Uint8Array(32).fill(9);
+    for (const sequence of [1, 2, 3]) {
+      stream.beat(sequence, { inventoryDigest });
+      await stream.hear("beatAck", (ack) => ack.sequence === BigInt(sequence));
+    }
+    const requests = stream.heard.filter(({ event }) => event.case === "inventoryRequest");
+    expect(requests).toHaveLength(1);
+    stream.say([{ case: "inventory", value: { sequence: 3n, digest: inventoryDigest } }]);
+    stream.beat(4, { inventoryDigest });
+    await stream.hear("beatAck", (ack) => ack.sequence === 4n);
+    expect(stream.heard.filter(({ event }) => event.case === "inventoryRequest")).toHaveLength(1);
+  });
+
+  it("trigger events are refused until they are served", async () => {
+    const stream = agent.open("good", goodHello(name));
+    await stream.welcome();
+    stream.say([{ case: "triggerEvent", value: { task: "t1", number: 1n } }]);
+    const answer = await stream.hear("triggerEventAnswer");
+    expect(answer.refusal?.code).toBe("not_served");
+  });
+});
+
+describe("resuming", () => {
+  it("PROTOCOL-L5: a resume keeps the session and closes the older stream as superseded", async () => {
+    const first = agent.open("good", goodHello(name));
+    const welcome = await first.welcome();
+    const second = agent.resume(welcome, goodHello(name), 2);
+    expect(await second.welcome()).toMatchObject({
+      resumed: true,
+      session: welcome.session,
+      generation: 2n,
+      sessionKey: { key: welcome.sessionKey?.key },
+    });
+    expect(await first.ended).toMatchObject({ code: "session_superseded" });
+    second.beat(1);
+    await second.hear("beatAck");
+    expect((await record()).generation).toBe(2);
+  });
+
+  it("PROTOCOL-I13: an older generation is refused, and so are a wrong key and another instance", async () => {
+    const welcome = await agent.open("good", goodHello(name)).welcome();
+    await agent.resume(welcome, goodHello(name), 5).welcome();
+    expect(await agent.resume(welcome, goodHello(name), 5).ended).toMatchObject({
+      code: "session_superseded",
+    });
+    const wrong = { ...welcome, sessionKey: { key: new Uint8Array(32) } } as typeof welcome;
+    expect(await agent.resume(wrong, goodHello(name), 6).ended).toMatchObject({
+      code: "session_key_refused",
+    });
+    const other = goodHello(name, { instance: new Uint8Array(16).fill(9) });
+    expect(await agent.resume(welcome, other, 6).ended).toMatchObject({
+      code: "session_key_refused",
+    });
+  });
+
+  it("PROTOCOL-L5: a stream that goes away is noted, and offers stop", async () => {
+    const stream = agent.open("good", goodHello(name));
+    await stream.welcome();
+    stream.beat(1);
+    await stream.hear("beatAck");
+    stream.call.cancel();
+    await waitFor(async () => (await record()).health === "DEGRADED", { what: "degraded" });
+    expect(await record()).toMatchObject({
+      healthReason: "stream_down",
+      registry: "",
+      state: "OPEN",
+    });
+    await fixture.scheduler.hear("detached", (value) => value.agent === name);
+  });
+});
+
+describe("leaving", () => {
+  it("an empty goodbye ends the session at once, and the stream with it", async () => {
+    const stream = agent.open("good", goodHello(name));
+    await stream.welcome();
+    stream.say([{ case: "goodbye", value: { empty: true, reason: "SIGTERM" } }]);
+    expect(await stream.hear("sessionEnded")).toMatchObject({ reason: "goodbye" });
+    expect(await stream.ended).toBeUndefined();
+    expect(await record()).toMatchObject({ state: "ENDED", health: "LEFT" });
+  });
+
+  it("PROTOCOL-O2: an agent that drains gets no offers and stays", async () => {
+    const stream = agent.open("good", goodHello(name));
+    await stream.welcome();
+    stream.beat(1);
+    await stream.hear("beatAck");
+    stream.say([{ case: "draining", value: { reason: "SIGTERM" } }]);
+    await fixture.scheduler.hear(
+      "admission",
+      (value) => value.agent === name && value.reason === "draining",
+    );
+    stream.beat(2);
+    await stream.hear("beatAck", (ack) => ack.sequence === 2n);
+  });
+
+  it("PROTOCOL-L7 SEC-T7: a revoked token's session is ENDING at once, and its beats renew nothing", async () => {
+    fixture.tokens.set("doomed", { deployment: "dep", token: "tok00042" });
+    const stream = agent.open("doomed", goodHello(name));
+    const welcome = await stream.welcome();
+    stream.beat(1);
+    await stream.hear("beatAck");
+    fixture.revoke("tok00042", "revoked");
+    expect(await stream.hear("sessionEnding")).toMatchObject({ reason: "token_revoked" });
+    await waitFor(async () => (await record()).state === "ENDING", { what: "ENDING" });
+    stream.beat(2);
+    await fixture.scheduler.hear(
+      "admission",
+      (value) => value.agent === name && value.reason === "session_ending",
+    );
+    expect(await agent.resume(welcome, goodHello(name), 2).ended).toMatchObject({
+      code: "token_revoked",
+    });
+    stream.say([{ case: "goodbye", value: { empty: true } }]);
+    await stream.hear("sessionEnded");
+    expect(stream.heard.filter(({ event }) => event.case === "beatAck")).toHaveLength(1);
+    expect(await record()).toMatchObject({ state: "ENDED", reason: "token_revoked" });
+  });
+
+  it("SEC-T8: an agent that shows a newer token survives the end of the old one", async () => {
+    fixture.tokens.set("old", { deployment: "dep", token: "tok00050" });
+    fixture.tokens.set("new", { deployment: "dep", token: "tok00051" });
+    const stream = agent.open("old", goodHello(name));
+    await stream.welcome();
+    stream.say([{ case: "reauthenticate", value: { token: "new" } }]);
+    await waitFor(async () => (await record()).token === "tok00051", { what: "the newer token" });
+    fixture.revoke("tok00050", "revoked");
+    stream.beat(1);
+    await stream.hear("beatAck");
+    expect((await record()).state).toBe("OPEN");
+  });
+});
+
+describe("failing", () => {
+  it("R18: three missed beats end the session, and the agent is told", async () => {
+    fixture.nowMs = 5_000_000;
+    const stream = agent.open("good", goodHello(name));
+    await stream.welcome();
+    stream.beat(1);
+    await stream.hear("beatAck");
+    fixture.nowMs += 29_999;
+    await fixture.monitor.scanOnce();
+    expect(await record()).toMatchObject({ state: "OPEN", health: "DEGRADED" });
+    fixture.nowMs += 1;
+    await fixture.monitor.scanOnce();
+    expect(await stream.hear("sessionEnded")).toMatchObject({ reason: "lease_expired" });
+    expect(await stream.ended).toBeUndefined();
+    expect(await record()).toMatchObject({ state: "ENDED", health: "FAILED" });
+    stream.call.destroy();
+    const again = await agent.open("good", goodHello(name)).welcome();
+    expect(again.resumed).toBe(false);
+    fixture.nowMs = undefined;
+  });
+
+  it("a change of the settings reaches living agents", async () => {
+    const stream = agent.open("good", goodHello(name));
+    await stream.welcome();
+    await fixture.project({ revision: 2, intervalVersion: 2, heartbeatMs: 9_000 });
+    expect(await stream.hear("settings")).toMatchObject({ intervalVersion: 2n });
+  });
+
+  it("PROTOCOL-S6: a scheduler that takes over gets the agent with an inventory as of now", async () => {
+    const stream = agent.open("good", goodHello(name));
+    await stream.welcome();
+    await fixture.scheduler.hear("attached", (value) => value.agent === name);
+    const before = fixture.scheduler.heard.length;
+    fixture.scheduler.link.close("restart");
+    expect(await stream.hear("inventoryRequest")).toMatchObject({ reason: "scheduler_changed" });
+    const attempt = { epoch: 1n, number: 1n };
+    stream.say([{ case: "progress", value: { task: "t1", attempt } }]);
+    stream.say([{ case: "inventory", value: { sequence: 3n } }]);
+    const after = () =>
+      fixture.scheduler.heard
+        .slice(before)
+        .filter((event) => (event.value as { agent?: string } | undefined)?.agent === name);
+    await waitFor(() => after().length >= 2, { what: "the agent at the new scheduler" });
+    expect(after().map((event) => event.case)).toEqual(["attached", "said"]);
+    expect(after()[0]?.value).toMatchObject({ inventory: { sequence: 3n } });
+  });
+});
