@@ -20,7 +20,9 @@ export interface LoggerOptions {
   readonly level: LogLevel;
   /** Id of this replica, in every line. */
   readonly replica?: string;
-  /** Where lines go; standard output when absent. */
+  /** File descriptor that lines go to: 1 (standard output, the default) or 2 (standard error). */
+  readonly fd?: 1 | 2;
+  /** Where lines go instead, for tests. */
   readonly destination?: DestinationStream;
 }
 
@@ -29,7 +31,7 @@ const redactedFields = ["token", "key", "value", "authorization", "sessionKey", 
 
 /** Builds the logger of a process. */
 export function createLogger(options: LoggerOptions): Logger {
-  const lines = options.destination ?? destination({ dest: 1, sync: false, minLength: 0 });
+  const lines = options.destination ?? openDestination(options.fd ?? 1);
   return pino(
     {
       level: options.level,
@@ -47,6 +49,21 @@ export function createLogger(options: LoggerOptions): Logger {
     },
     { write: (line: string) => lines.write(hideCredentials(line)) },
   );
+}
+
+/** Writes behind the event loop's back, and what is left at the exit before the process is gone. */
+function openDestination(fd: 1 | 2): DestinationStream {
+  const lines = destination({ dest: fd, sync: false, minLength: 0 });
+  // Whoever read our lines may be gone: that must not end the process.
+  lines.on("error", () => undefined);
+  process.on("exit", () => {
+    try {
+      lines.flushSync();
+    } catch {
+      // There is nowhere left to say it.
+    }
+  });
+  return lines;
 }
 
 /** A logger that writes nothing, for tests and for library defaults. */
