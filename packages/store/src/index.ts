@@ -7,6 +7,7 @@ export {
   readFunctionLibrary,
 } from "./core/function-library.ts";
 export { channels, configKey, deploymentTag, globalKeys } from "./core/keys.ts";
+export { pairRecords } from "./core/records-pairing.ts";
 export { isRedisReady, openRedis, type RedisConnections, type RedisTarget } from "./core/redis.ts";
 export { checkRedis, judgeRedisInfo, type RedisFitness } from "./core/redis-checks.ts";
 export {

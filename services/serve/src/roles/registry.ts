@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: Apache-2.0
+// The registry as a role: the agents' door, its links, and the management of deployments and queues.
+
+import { create } from "@bufbuild/protobuf";
+import { createClient } from "@connectrpc/connect";
+import { BeatLinkEventSchema, HealthLinkService } from "@remex/proto/health/v1";
+import { AgentService } from "@remex/proto/registry/v1";
+import { RegistryEventSchema, SchedulerLinkService } from "@remex/proto/scheduler/v1";
+import { VerificationService } from "@remex/proto/token/v1";
+import { createManagement, createRegistry } from "@remex/registry";
+import { formatAddress } from "@remex/runtime";
+import { subscribeSignals } from "@remex/store";
+import { dialLink, serviceKeyInterceptor } from "@remex/transport";
+import type { Role, RoleContext } from "./role.ts";
+
+export function createRegistryRole(context: RoleContext): Role {
+  const { replica, clock, log, localLinks, peers } = context;
+  const interceptors = [serviceKeyInterceptor("registry", context.serviceKey)];
+  const { beatLink } = HealthLinkService.method;
+  const { link } = SchedulerLinkService.method;
+  const hello = { case: "hello" as const, value: { registry: replica } };
+  const toMonitor = [create(BeatLinkEventSchema, { event: hello })];
+  const toScheduler = [create(RegistryEventSchema, { event: hello })];
+  const management = createManagement({
+    records: context.records,
+    store: context.deployments,
+    tasks: context.tasks,
+    sessions: context.sessions,
+    clock,
+    log,
+  });
+  context.onStoreFit(() => {
+    // The regular sweep repeats and reports it.
+    management.sweep().catch(() => undefined);
+  });
+  const registry = createRegistry({
+    replica,
+    listen: context.config.agentsListen,
+    connectsPerSecond: context.config.connectsPerSecond,
+    sessions: context.sessions,
+    deployments: context.deployments,
+    tasks: context.tasks,
+    listReplicas: context.listReplicas,
+    epoch: () => context.store.epoch.current(),
+    subscribe: (handlers) => {
+      subscribeSignals(context.connections.subscriptions, handlers, (channel, err) => {
+        log.warn({ channel, err }, "a signal was not understood");
+      });
+    },
+    verification: createClient(VerificationService, peers.transportTo("token", "registry")),
+    peerAgents: (address) => createClient(AgentService, peers.transportAt(address, "registry")),
+    dialMonitor: localLinks.dialler(
+      { replica, hello: toMonitor },
+      beatLink,
+      ({ id, address }, signal) =>
+        dialLink({
+          ...{ method: beatLink, baseUrl: address, peer: id, clock, signal, interceptors },
+          hello: toMonitor,
+        }),
+    ),
+    dialScheduler: localLinks.dialler(
+      { replica, hello: toScheduler },
+      link,
+      ({ id, address }, signal) =>
+        dialLink({
+          ...{ method: link, baseUrl: address, peer: id, clock, signal, interceptors },
+          hello: toScheduler,
+        }),
+    ),
+    readiness: context.readiness,
+    metrics: context.metrics,
+    clock,
+    log,
+  });
+  return {
+    role: "registry",
+    routes: (router) => {
+      registry.routes(router);
+      management.routes(router);
+    },
+    start: async () => {
+      management.start();
+      return { agents: `http://${formatAddress(await registry.start())}` };
+    },
+    stop: async () => {
+      await registry.stop();
+      management.stop();
+    },
+    problems: management.problems,
+  };
+}
