@@ -178,7 +178,7 @@ export const failures = {
   ),
   agent_name_alive: failure(
     "already_exists",
-    "agent {agent} of deployment {deployment} is alive under another instance (last beat {ageSeconds} s ago); stop that one or wait up to {freeInSeconds} s after its end",
+    "agent {agent} of deployment {deployment} is alive under another instance (last beat {ageSeconds} s ago); stop that one, or use another name; if it is gone already, the name is free in {freeInSeconds} s",
     "retry",
   ),
   idempotency_conflict: failure(

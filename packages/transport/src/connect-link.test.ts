@@ -16,6 +16,7 @@ import { afterEach, describe, expect, test } from "vitest";
 import { createLinkHandler, dialLink } from "./connect-link.ts";
 import type { RunningServer } from "./grpc-server.ts";
 import type { FrameLink } from "./link.ts";
+import { createManagedLinks } from "./managed-links.ts";
 import { serveConnect } from "./serve-connect.ts";
 import { serviceKeyGate } from "./service-key.ts";
 import { serviceKeyInterceptor } from "./service-transport.ts";
@@ -23,7 +24,6 @@ import { serviceKeyInterceptor } from "./service-transport.ts";
 const clock = createSystemClock();
 const log = createSilentLogger();
 const method = HealthLinkService.method.beatLink;
-const listen = { host: "127.0.0.1", port: 0 };
 const quick = { heartbeatMs: 40, silenceMs: 200 };
 
 type ServerEnd = FrameLink<BeatLinkEvent, MonitorEvent>;
@@ -51,9 +51,13 @@ function beat(sequence: number): BeatLinkEvent {
   return create(BeatLinkEventSchema, { event: { case: "beat", value } });
 }
 
-async function serveLinks(accept: (link: ServerEnd) => void, timings = quick): Promise<string> {
+async function serveLinks(
+  accept: (link: ServerEnd) => void,
+  timings = quick,
+  port = 0,
+): Promise<string> {
   const server = await serveConnect({
-    listen,
+    listen: { host: "127.0.0.1", port },
     flag: "--internal-listen",
     clock,
     log,
@@ -193,6 +197,47 @@ describe("a link over a socket", () => {
     for (let n = 0; n <= 50; n++) link.send([beat(n)]);
     expect((await link.closed).code).toBe("overflow");
     expect(["broken", "closed_by_peer"]).toContain((await (await accepted.promise).closed).code);
+  });
+
+  test("PROTOCOL-L5: a link is dialled again when its server is back, with its hello first", async () => {
+    const hellos: string[] = [];
+    const accept = (link: ServerEnd) =>
+      link.onEvents((events) => {
+        for (const { event } of events)
+          if (event.case === "hello") hellos.push(event.value.registry);
+      });
+    const address = await serveLinks(accept);
+    const ups: string[] = [];
+    const waiting: (() => void)[] = [];
+    const links = createManagedLinks<MonitorEvent, BeatLinkEvent>({
+      clock,
+      log,
+      backoff: { baseMs: 10, maxMs: 50 },
+      dial: (target) => dial(target.address),
+      onUp: (target) => {
+        ups.push(target.id);
+        waiting.shift()?.();
+      },
+      onDown: () => undefined,
+    });
+    const up = () => new Promise<void>((resolve) => waiting.push(resolve));
+    let next = up();
+    links.setTargets([{ id: "monitor-1", address }]);
+    await next;
+    next = up();
+    await running.pop()?.close(0);
+    await serveLinks(accept, quick, Number(new URL(address).port));
+    await next;
+    expect(ups).toEqual(["monitor-1", "monitor-1"]);
+    await expect.poll(() => hellos).toEqual(["registry-1", "registry-1"]);
+    links.close();
+  });
+
+  test("a dial that is given up before it began leaves nothing behind", async () => {
+    const baseUrl = await serveLinks(() => undefined);
+    const signal = AbortSignal.abort(new Error("not wanted"));
+    const given = dialLink({ method, baseUrl, peer: "p", hello: [hello], clock, signal });
+    await expect(given).rejects.toThrow("not wanted");
   });
 
   test("the end of the server process ends the link", async () => {

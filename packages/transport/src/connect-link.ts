@@ -54,6 +54,7 @@ export async function dialLink<I extends DescMessage, O extends DescMessage>(
   options: DialLinkOptions<I, O>,
 ): Promise<FrameLink<EventOf<O>, EventOf<I>>> {
   const { clock, method } = options;
+  options.signal?.throwIfAborted();
   const session = new Http2SessionManager(options.baseUrl);
   const transport = createGrpcTransport({
     baseUrl: options.baseUrl,

@@ -14,7 +14,7 @@ import type { FrameLink, LinkClosed } from "./link.ts";
 export interface LinkTarget {
   /** Id of the replica: a restarted one has another id and gets a link of its own. */
   readonly id: string;
-  /** "host:port" of its internal port. */
+  /** Base URL of its internal port, "http://host:port". */
   readonly address: string;
 }
 

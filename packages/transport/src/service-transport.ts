@@ -37,7 +37,10 @@ const defaultTimeoutMs = 10_000;
 const pingIntervalMs = 10_000;
 const pingTimeoutMs = 5_000;
 
-/** Opens a transport to a service; it connects at its first call. Errors are RemexErrors. */
+/**
+ * Opens a transport to a service; it connects at its first call. Errors are RemexErrors. To leave a
+ * stream early, abort the call's signal: Connect's clients do not tell the server of a `break`.
+ */
 export function createServiceTransport(options: ServiceTransportOptions): ClosableTransport {
   const session = new Http2SessionManager(options.baseUrl, { pingIntervalMs, pingTimeoutMs });
   const transport = createGrpcTransport({
