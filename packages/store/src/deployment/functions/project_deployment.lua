@@ -1,4 +1,5 @@
 -- Writes a deployment's configuration, if it is newer than what is there (PROTOCOL D6).
+-- Callers: registry.
 -- KEYS[1] config: hash <D>:config
 -- ARGV[1] epoch: the store epoch that the caller knows; ARGV[2] revision: of the records
 -- ARGV[3] fields: JSON object of all other fields, every value a text

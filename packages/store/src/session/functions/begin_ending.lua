@@ -1,4 +1,5 @@
 -- Makes open sessions ENDING: no offers, no confirms, no renewals (L7, L8). Safe to repeat.
+-- Callers: registry.
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME

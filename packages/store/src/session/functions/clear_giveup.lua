@@ -1,4 +1,5 @@
 -- Removes entries of ended sessions whose attempts have been given up.
+-- Callers: scheduler.
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] entries       JSON    list of "<agent>|<session>|<reason>"

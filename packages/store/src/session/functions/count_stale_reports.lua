@@ -1,4 +1,5 @@
 -- Counts refused stale reports on the agents that sent them (C3).
+-- Callers: scheduler.
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] counts        JSON    list of {agent, count}

@@ -1,6 +1,7 @@
 -- Judges the agents that are due: DEGRADED after one missed beat, FAILED and ENDED after three (L2);
 -- an ENDING session ends when the limit has passed since its last acknowledged beat (L8). Any number
 -- of monitors may call it; age, session and state are read here, so one of them wins.
+-- Callers: health-monitor.
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME

@@ -1,4 +1,5 @@
 -- Takes an agent's goodbye: with nothing left it is gone at once, else its session is ENDING (L8).
+-- Callers: registry.
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME

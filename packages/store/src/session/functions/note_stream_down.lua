@@ -1,4 +1,5 @@
 -- Notes that a stream ended: its agent is DEGRADED until a beat comes through another (section 3).
+-- Callers: registry.
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME

@@ -1,4 +1,5 @@
 -- Opens a new session of an agent, or says why not.
+-- Callers: registry.
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME

@@ -1,4 +1,5 @@
 -- Binds an open session to a newer token of the same deployment (Reauthenticate).
+-- Callers: registry.
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME

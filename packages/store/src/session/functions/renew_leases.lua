@@ -1,4 +1,5 @@
 -- Renews leases by a batch of beats; an answer per beat, in order (L1, T5).
+-- Callers: health-monitor.
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME
