@@ -100,6 +100,7 @@ describe("PROTOCOL-T4: while the interval changes the agent judges by the smalle
 
   test("a longer one holds from the acknowledgement of a beat sent under it", () => {
     const changed: LeaseEvent = { kind: "settingsChanged", leaseMs: 40_000 };
+    expect(leaseRemainingMs(after(opened, changed), 100)).toBe(leaseMs);
     const echoesOld = after(opened, beat(1, 1_000), changed, beat(2, 2_000), ack(1));
     expect(leaseRemainingMs(echoesOld, 1_000)).toBe(leaseMs);
     const echoesNew = stepLease(echoesOld, ack(2));

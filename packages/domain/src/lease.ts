@@ -118,12 +118,12 @@ function acknowledge(
   event: Extract<LeaseEvent, { kind: "beatAcknowledged" }>,
 ): Lease {
   if (lease.kind !== "open" || compareRefs(event.session, lease.session) !== 0) return lease;
-  if (event.sequence <= lease.acknowledged) return lease;
+  // What was acknowledged before is no longer in `sent`, so a late older acknowledgement finds no beat.
   // The acknowledgement names the greatest sequence taken; beats and accepts share one sequence, so
   // the beat that it stands for is the youngest sent with a sequence up to it.
   const beat = lease.sent.findLast((candidate) => candidate.sequence <= event.sequence);
   if (beat === undefined) return lease;
-  const countedFromMs = Math.max(lease.countedFromMs, beat.sentAtMs);
+  const countedFromMs = beat.sentAtMs;
   const leaseMs = Math.min(beat.leaseMs, lease.wantedLeaseMs);
   return {
     ...lease,
