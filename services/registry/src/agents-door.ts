@@ -2,8 +2,13 @@
 // The agents' door: AgentSessionService on a grpc-js server of its own port.
 import { remexError } from "@remex/domain";
 import { AgentSessionService } from "@remex/proto/agent/v1";
-import type { Clock, ListenAddress, Logger, Random } from "@remex/runtime";
-import { type GrpcServiceHandlers, type RunningServer, serveGrpc } from "@remex/transport";
+import type { Clock, ListenAddress, Logger, Random, Readiness } from "@remex/runtime";
+import {
+  addHealthToGrpc,
+  type GrpcServiceHandlers,
+  type RunningServer,
+  serveGrpc,
+} from "@remex/transport";
 import { type AgentStreamDeps, serveAgentStream } from "./session/agent-stream.ts";
 import {
   decideConnect,
@@ -17,6 +22,7 @@ export interface AgentsDoorDeps {
   readonly log: Logger;
   readonly random?: Random;
   readonly connectsPerSecond?: number;
+  readonly readiness: Readiness;
   readonly stream: Omit<AgentStreamDeps, "admit">;
   /** Throws when this registry cannot serve an agent now. */
   checkFit(): void;
@@ -43,6 +49,10 @@ export function openAgentsDoor(deps: AgentsDoorDeps): Promise<RunningServer> {
       services.add(AgentSessionService, {
         ...deps.sideCalls,
         session: (call) => serveAgentStream(call, { ...deps.stream, admit }),
+      });
+      addHealthToGrpc(services, {
+        readiness: deps.readiness,
+        services: [AgentSessionService.typeName],
       });
     },
   });

@@ -3,7 +3,7 @@
 import type { Client, ConnectRouter } from "@connectrpc/connect";
 import { remexError } from "@remex/domain";
 import type { Hello } from "@remex/proto/agent/v1";
-import type { AgentService } from "@remex/proto/registry/v1";
+import { AgentService } from "@remex/proto/registry/v1";
 import type { VerificationService } from "@remex/proto/token/v1";
 import type {
   CancelTimer,
@@ -22,11 +22,18 @@ import {
   type TaskStore,
 } from "@remex/store";
 import type { LinkTarget, RunningServer } from "@remex/transport";
+import { createAgentHandlers } from "./agents/agent-handlers.ts";
+import { createAgentWatches } from "./agents/agent-watches.ts";
 import { openAgentsDoor } from "./agents-door.ts";
+import { createApiConnections } from "./forward/api-connections.ts";
+import { createAttemptGate } from "./forward/attempt-gate.ts";
+import { createForward } from "./forward/forward-call.ts";
 import { createBeatRelay, type MonitorLink } from "./links/beat-relay.ts";
 import { followPeers } from "./links/peer-targets.ts";
 import { createStreamDowns } from "./links/stream-downs.ts";
 import { createWorkRelay, type SchedulerLink } from "./links/work-relay.ts";
+import { createLogFetches } from "./logs/log-fetches.ts";
+import { createLogReader } from "./logs/log-reader.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createRegistryReadiness } from "./registry-readiness.ts";
 import { createDeploymentConfigs } from "./session/deployment-configs.ts";
@@ -34,6 +41,7 @@ import type { LiveSession } from "./session/live-session.ts";
 import { createLiveSessions } from "./session/live-sessions.ts";
 import { createSessionConduct } from "./session/session-conduct.ts";
 import { createSessionOpener } from "./session/session-opener.ts";
+import { createSideCalls } from "./session/side-calls.ts";
 import { createStoreChanges } from "./session/store-changes.ts";
 import { createTokenChecks } from "./session/token-checks.ts";
 import { createTokenWatch } from "./session/token-watch.ts";
@@ -131,6 +139,25 @@ export function createRegistry(deps: RegistryDeps): Registry {
     onEnded: endToken,
   });
 
+  const authenticate = createSideCalls({ live, sessions, clock });
+  const fetches = createLogFetches(clock, authenticate);
+  const watches = createAgentWatches({ sessions, clock });
+  const agents = createAgentHandlers({
+    ...{ sessions, watches },
+    readLog: createLogReader({ ...deps, live, fetches }),
+    deploymentExists: async (deployment) => (await configs.load(deployment)) !== undefined,
+  });
+  const apiConnections = createApiConnections();
+  const sideCalls = {
+    forward: createForward({
+      ...{ authenticate, log },
+      gate: createAttemptGate({ tasks: deps.tasks, clock }),
+      loadConfig: configs.load,
+      connections: apiConnections,
+    }),
+    sendLog: fetches.sendLog,
+  };
+
   async function endToken(deployment: string, token: string, reason: string): Promise<void> {
     for (const each of live.all()) {
       if (each.token === token && each.facts.deployment === deployment) {
@@ -176,15 +203,16 @@ export function createRegistry(deps: RegistryDeps): Registry {
   const timers: CancelTimer[] = [];
 
   return {
-    routes(_router) {},
+    routes(router) {
+      router.service(AgentService, agents);
+    },
     async start() {
       door = await openAgentsDoor({
-        ...{ clock, log, ...random, checkFit },
-        listen: deps.listen,
+        ...{ clock, log, ...random, checkFit, sideCalls },
+        ...{ listen: deps.listen, readiness: deps.readiness },
         ...(deps.connectsPerSecond === undefined
           ? {}
           : { connectsPerSecond: deps.connectsPerSecond }),
-        sideCalls: {},
         stream: {
           ...{ clock, log, onLive, onGone },
           registry: replica,
@@ -203,6 +231,7 @@ export function createRegistry(deps: RegistryDeps): Registry {
         [channels.agents]: (message) => {
           const { deployment, agents } = message as { deployment: string; agents: string[] };
           changes.signal(deployment, agents);
+          watches.signal(deployment, agents);
         },
         [channels.config]: (message) => {
           void refreshSettings((message as { deployment: string }).deployment);
@@ -230,6 +259,7 @@ export function createRegistry(deps: RegistryDeps): Registry {
       await downs.flush();
       beats.close();
       work.close();
+      apiConnections.close();
     },
   };
 }
