@@ -124,4 +124,21 @@ describe("the life of a task in the store", () => {
     });
     expect(await history()).toEqual([]);
   });
+
+  test("PROTOCOL-I14: giving up a session also frees what an earlier session of the agent still held", async () => {
+    // Once an agent that opened a new session and died before its inventory kept its old work for ever.
+    const old = await world.setSession("a1");
+    await submit(submission("one"));
+    const { offers } = await claim(world, [candidate("a1", old)]);
+    const session = await world.setSession("a1", { state: "ENDED" });
+    const given = await world.tasks.giveUp({
+      deployment,
+      agent: "a1",
+      session,
+      reason: "lease_expired",
+      most: 10,
+    });
+    expect(given).toMatchObject({ kind: "given_up", attempts: 1 });
+    expect(await rowOf(offers[0]!.id)).toMatchObject({ state: "QUEUED" });
+  });
 });

@@ -9,11 +9,23 @@ if not call then return refusal end
 local agent, session, reason, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6])
 local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state')
 if standing[1] == session and standing[2] ~= 'ENDED' then return 'alive' end
+
+-- Earlier sessions of the agent are over too: what none of its later inventories has bound goes with this one.
+local function numbers(text)
+  local epoch, number = string.match(text or '', '^(%d+)%.(%d+)$')
+  return tonumber(epoch or 0), tonumber(number or 0)
+end
+local ended_epoch, ended_number = numbers(session)
+local function is_over(held_in)
+  local epoch, number = numbers(held_in)
+  return epoch < ended_epoch or (epoch == ended_epoch and number <= ended_number)
+end
+
 local held = redis.call('HGETALL', call.tag .. ':held:' .. agent)
 local given, left = 0, 0
 for i = 1, #held, 2 do
   local row = held[i] ~= 'slots' and task.current(call, held[i], agent, held[i + 1])
-  if row and row.session == session then
+  if row and is_over(row.session) then
     if given == most then
       left = 1
       break
