@@ -14,7 +14,7 @@ import {
   type Secret,
   type Setting,
 } from "@remex/runtime";
-import { z } from "zod";
+import * as z from "zod";
 
 const text = z.string().trim().min(1, "must not be empty");
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Schemas for the kinds of settings that processes have; each says what is wrong in words.
 
-import { z } from "zod";
+import * as z from "zod";
 import { parseListenAddress } from "./listen-address.ts";
 import { logLevels } from "./log.ts";
 import { Secret } from "./secret.ts";

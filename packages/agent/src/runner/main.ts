@@ -35,7 +35,7 @@ function readArguments(argv: readonly string[]): RunnerArguments | string {
     });
     const level = values["log-level"] ?? "info";
     const logLevel = logLevels.find((known) => known === level);
-    if (values["state-dir"] === undefined) return "--state-dir is missing";
+    if (!values["state-dir"]) return "--state-dir is missing";
     if (logLevel === undefined) return `--log-level ${level} is not known`;
     return { stateDir: values["state-dir"], logLevel };
   } catch (error) {
