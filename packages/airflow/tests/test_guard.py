@@ -20,6 +20,7 @@ from remex_airflow.runner.process_tree import descendants
 from .conftest import AgentFactory
 from .kit.fake_agent import SCRIPTED_RUNNER, SESSION, FakeAgent, attempt_id
 from .kit.polling import eventually
+from .kit.processes import living
 
 
 def command(*argv: str) -> dict[str, object]:
@@ -28,20 +29,6 @@ def command(*argv: str) -> dict[str, object]:
 
 def shell(script: str) -> dict[str, object]:
     return command("sh", "-c", script)
-
-
-def living(marker: str) -> list[int]:
-    """Return processes whose command line holds the marker."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                line = (entry / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if marker.encode() in line:
-                found.append(int(entry.name))
-    return found
 
 
 def open_files(pid: int) -> set[str]:

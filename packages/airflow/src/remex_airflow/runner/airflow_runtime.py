@@ -83,10 +83,10 @@ class AirflowRuntime:
         """Run a workload; called in a fork of the loaded parent."""
         import airflow.settings
         from airflow.executors.base_executor import BaseExecutor
+        from airflow.sdk.api.client import ServerResponseError
         from airflow.sdk.exceptions import TaskAlreadyRunningError
 
         airflow.settings.dispose_orm(do_log=False)
-        # Airflow builds a fresh SSL context per client otherwise; it must see the environment of this fork.
         raw = json.loads(work.spec["airflow"]["workloadJson"])
         raw["token"] = work.spec["airflow"].get("workloadToken", "")
         workload = self._workloads.validate_python(raw)
@@ -94,6 +94,9 @@ class AirflowRuntime:
             code = BaseExecutor.run_workload(workload, server=work.airflow_api_url)
         except TaskAlreadyRunningError as error:
             return Report("DUPLICATE_START", message=str(error))
+        except ServerResponseError as error:
+            message = f"the Execution API answered {error.response.status_code}: {error.detail}"
+            return Report("FAILED", "RUNTIME_ERROR", message=message)
         return _report(code or 0)
 
 

@@ -40,7 +40,7 @@ from .lease import DEFAULT_STOP_S, Lease, Refusal, renew
 from .log import Log
 from .proto_json import ProtoJsonError, parse_duration_s, parse_enum, parse_id
 from .runtime import Report, Runtime
-from .start import StartRequest, Starter, parse_start
+from .start import Starter, StartRequest, parse_start
 from .state_directory import StateDirectory
 
 CONTRACT = 1
@@ -150,8 +150,9 @@ class Guard:
         try:
             self._runtime.load()
         except (Exception, SystemExit) as error:  # noqa: BLE001 - told to the agent, which shows it
+            first_line = (str(error).splitlines() or [type(error).__name__])[0]
             self._log.error("the runtime could not be loaded", err=f"{type(error).__name__}: {error}")
-            self._say("ready", {"note": f"{self._runtime.name} could not be loaded: {error}"})
+            self._say("ready", {"note": f"{self._runtime.name} could not be loaded: {first_line}"})
             return
         if threading.active_count() > 1:
             names = [thread.name for thread in threading.enumerate()]
