@@ -88,7 +88,8 @@ async function passUnary(
   let response: Message | undefined;
   let result = "ok";
   try {
-    key = await admit(deps, method, request, context);
+    key = await authenticate(deps, method, context);
+    authorize(method, key, request);
     const answer = await upstream.unary(
       method,
       context.signal,
@@ -126,7 +127,8 @@ async function* passStream(
   request: Message,
   context: HandlerContext,
 ): AsyncGenerator<Message> {
-  const key = await admit(deps, method, request, context);
+  const key = await authenticate(deps, method, context);
+  authorize(method, key, request);
   const watch = key === undefined ? undefined : deps.verifier.watch(key);
   const signal =
     watch === undefined ? context.signal : AbortSignal.any([context.signal, watch.signal]);
@@ -149,18 +151,25 @@ async function* passStream(
   }
 }
 
-/** Answers the key behind a call that may be made; throws the refusal of one that may not. */
-async function admit(
+/** Answers the key behind a call; undefined for calls that need none. */
+async function authenticate(
   deps: PublicCallDeps,
-  method: DescMethodUnary | DescMethodServerStreaming,
-  request: Message,
+  method: DescMethod,
   context: HandlerContext,
 ): Promise<OperatorKey | undefined> {
   if (isOpenMethod(method)) return undefined;
-  const key = await deps.verifier.verify(context.requestHeader.get("authorization"));
+  return deps.verifier.verify(context.requestHeader.get("authorization"));
+}
+
+/** Throws the refusal of a call that the key may not make. */
+function authorize(
+  method: DescMethodUnary | DescMethodServerStreaming,
+  key: OperatorKey | undefined,
+  request: Message,
+): void {
+  if (key === undefined) return;
   const refusal = decideAccess(method, key, deploymentOf(method, request));
   if (refusal !== undefined) throw new RemexError(refusal);
-  return key;
 }
 
 function deploymentOf(
