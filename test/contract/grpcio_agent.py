@@ -67,7 +67,7 @@ def run(modules: tuple, options: tuple) -> int:
     outgoing.put(service.SessionRequest(events=[pb.AgentEvent(hello=hello)]))
     seen: dict = {"deployment": "", "acknowledgedBeats": 0, "tasks": [], "verdicts": []}
     ended = hashlib.sha256(b"OUTCOME_KIND_SUCCEEDED\nOUTCOME_REASON_UNSPECIFIED\n\n\n\n").digest()
-    state: dict = {"session": None, "generation": 0, "sequence": 0}
+    state: dict = {"session": None, "generation": 0, "sequence": 0, "leaving": False}
 
     def say(*events: object) -> None:
         frame = service.SessionRequest(generation=state["generation"], events=events)
@@ -101,9 +101,7 @@ def run(modules: tuple, options: tuple) -> int:
             seen["tasks"].append(confirm.task)
             started = pb.Progress(task=confirm.task, attempt=confirm.attempt, started=pb.Started())
             outcome = work.Outcome(kind=work.OUTCOME_KIND_SUCCEEDED)
-            report = pb.Report(
-                task=confirm.task, attempt=confirm.attempt, outcome=outcome, digest=ended
-            )
+            report = pb.Report(task=confirm.task, attempt=confirm.attempt, outcome=outcome, digest=ended)
             say(pb.AgentEvent(progress=started), pb.AgentEvent(report=report))
         elif kind == "report_answer":
             seen["verdicts"].append(pb.ReportVerdict.Name(event.report_answer.verdict))
@@ -115,10 +113,11 @@ def run(modules: tuple, options: tuple) -> int:
             for frame in stub.Session(iter(outgoing.get, None), metadata=metadata):
                 for event in frame.events:
                     handle(event)
-                if len(seen["verdicts"]) >= tasks:
+                if len(seen["verdicts"]) >= tasks and not state["leaving"]:
+                    # The registry ends the stream once it has taken the goodbye.
+                    state["leaving"] = True
                     say(pb.AgentEvent(goodbye=pb.Goodbye(empty=True, reason="contract test done")))
                     outgoing.put(None)
-                    break
         except grpc.RpcError as error:
             print(json.dumps({"code": error.code().name, "message": error.details()}))
             return 1
