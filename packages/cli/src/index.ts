@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public door of @remex/cli: names only, no code.
 
-export {};
+export { runCommand } from "./run.ts";
+export type { World } from "./world.ts";

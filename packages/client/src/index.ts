@@ -70,6 +70,7 @@ export {
 } from "./call-error.ts";
 export { type Pacing, realPacing } from "./pacing.ts";
 export {
+  collectAll,
   eachAgent,
   eachAgentToken,
   eachAuditEntry,

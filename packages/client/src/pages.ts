@@ -84,3 +84,10 @@ export function eachAuditEntry(
     return { items: page.entries, nextPageToken: page.nextPageToken };
   });
 }
+
+/** Reads a list to its end. */
+export async function collectAll<Item>(items: AsyncIterable<Item>): Promise<Item[]> {
+  const all: Item[] = [];
+  for await (const item of items) all.push(item);
+  return all;
+}

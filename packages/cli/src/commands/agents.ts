@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+// `remex agents`: list, get.
+
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import { type Agent, AgentSchema, collectAll, eachAgent } from "@remex/client";
+import type { Command } from "commander";
+import { type Answer, messageJson, messagesJson } from "../answer.ts";
+import { addGroup, withExamples } from "../command-kit.ts";
+import { addCommonOptions } from "../common-options.ts";
+import { ageText } from "../duration-text.ts";
+import type { Runner } from "../gateway-call.ts";
+import { momentOf } from "../instants.ts";
+import { type Column, factTable, listTable } from "../table.ts";
+import { availabilityWords, healthWords, kindWords } from "../words.ts";
+
+export function addAgentCommands(program: Command, runner: Runner): void {
+  const group = addGroup(program, "agents", "The agents of a deployment.");
+  addList(group, runner);
+  addGet(group, runner);
+}
+
+function addList(group: Command, runner: Runner): void {
+  const list = group
+    .command("list")
+    .description("Lists the agents with their health, last heartbeat and load.");
+  addCommonOptions(list);
+  withExamples(list, "remex agents list", "remex agents list -o json");
+  list.action(() =>
+    runner.run(list, async ({ client, deployment, answer, suggest }) => {
+      const agents = await collectAll(eachAgent(client, { deployment }));
+      await answer({
+        data: () => messagesJson(AgentSchema, agents),
+        table: () => listTable(columns, agents),
+      });
+      if (agents.length === 0) {
+        suggest(
+          "make a token with `remex tokens create`, then start `remex-agent --token-file FILE`",
+        );
+      }
+      return undefined;
+    }),
+  );
+}
+
+function addGet(group: Command, runner: Runner): void {
+  const get = group.command("get <agent>").description("Shows everything known about an agent.");
+  addCommonOptions(get);
+  withExamples(get, "remex agents get warehouse-1");
+  get.action((agent: string) =>
+    runner.run(get, async ({ client, deployment, answer, world }) => {
+      const found = await client.agents.getAgent({ deployment, agent });
+      await answer(oneAgent(found.agent, world.nowMs()));
+      return undefined;
+    }),
+  );
+}
+
+const columns: Column<Agent>[] = [
+  { heading: "AGENT", cell: (each) => each.agent },
+  { heading: "KIND", cell: (each) => kindWords[each.kind] ?? String(each.kind) },
+  { heading: "HEALTH", cell: healthText },
+  { heading: "AVAILABILITY", cell: (each) => availabilityWords[each.availability] ?? "unknown" },
+  { heading: "HEARTBEAT", cell: heartbeatText },
+  { heading: "SLOTS", cell: (each) => `${each.slotsUsed}/${each.capabilities?.slots ?? 0}` },
+  { heading: "QUEUES", cell: (each) => each.capabilities?.queues.join(",") ?? "" },
+  { heading: "VERSION", cell: (each) => each.softwareVersion },
+];
+
+function healthText(agent: Agent): string {
+  const word = healthWords[agent.health] ?? "unknown";
+  return agent.healthReason === "" ? word : `${word} (${agent.healthReason})`;
+}
+
+function heartbeatText(agent: Agent): string {
+  const age = agent.heartbeatAge;
+  return age === undefined ? "never" : `${ageText(durationMs(age))} ago`;
+}
+
+function oneAgent(agent: Agent | undefined, nowMs: number): Answer {
+  if (agent === undefined) throw new Error("the answer holds no agent");
+  const able = agent.capabilities;
+  const { session } = agent;
+  return {
+    data: () => messageJson(AgentSchema, agent),
+    table: () =>
+      factTable([
+        ["Agent", agent.agent],
+        ["Deployment", agent.deployment],
+        ["Kind", kindWords[agent.kind] ?? String(agent.kind)],
+        ["Group", able?.group],
+        ["Health", healthText(agent)],
+        ["Health since", momentOf(agent.healthSince, nowMs)],
+        ["Availability", availabilityWords[agent.availability] ?? "unknown"],
+        ["Heartbeat", heartbeatText(agent)],
+        ["Slots", `${agent.slotsUsed} of ${able?.slots ?? 0} used`],
+        ["Queues", able?.queues.join(", ")],
+        ["Labels", pairs(able?.labels)],
+        ["Runtimes", able?.runtimes.join(", ")],
+        ["Runtime versions", pairs(able?.runtimeVersions)],
+        ["Session", session === undefined ? undefined : `${session.epoch}.${session.number}`],
+        ["Session since", momentOf(agent.sessionSince, nowMs)],
+        ["Registry", agent.registry],
+        ["Token", agent.token],
+        ["Version", agent.softwareVersion],
+        ["Host", agent.hostname],
+        ["Address", agent.address],
+        ["Name conflict", momentOf(agent.conflictAt, nowMs)],
+        ["Stale reports", agent.staleReports === 0 ? undefined : String(agent.staleReports)],
+      ]),
+  };
+}
+
+function pairs(map: Readonly<Record<string, string>> | undefined): string {
+  return Object.entries(map ?? {})
+    .map(([key, value]) => `${key}=${value}`)
+    .join(", ");
+}
