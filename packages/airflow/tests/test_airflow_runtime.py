@@ -116,8 +116,9 @@ def test_r5_tasks_run_without_a_database(airflow: Airflow, marker: str) -> None:
     _is_turned_away(airflow)
     _is_malformed(airflow)
     _is_stopped(airflow, marker)
-    assert "threads behind" not in airflow.agent.log()
-    assert "AIRFLOW__API_AUTH__JWT_SECRET" in airflow.agent.log()
+    log = airflow.agent.log_path.read_text()
+    assert "threads behind" not in log
+    assert "AIRFLOW__API_AUTH__JWT_SECRET" in log
 
 
 def _succeeds(airflow: Airflow) -> None:

@@ -377,7 +377,12 @@ class TestTrouble:
         item = workload()
         (task,) = accepted(executor, item)
         failed = threading.Event()
-        plane.faults["ListTaskChanges"] = lambda request: (failed.set(), fault(request))[1]
+
+        def fails(request: Any) -> Any:
+            failed.set()
+            return fault(request)
+
+        plane.faults["ListTaskChanges"] = fails
         plane.start(task)
         assert failed.wait(_NEVER_S)
         plane.change(task, "SUCCEEDED")

@@ -33,7 +33,7 @@ def shell(script: str) -> dict[str, object]:
 
 def open_files(pid: int) -> set[str]:
     folder = Path("/proc") / str(pid) / "fd"
-    return {os.readlink(entry) for entry in folder.iterdir()}
+    return {os.fspath(entry.readlink()) for entry in folder.iterdir()}
 
 
 class TestHello:

@@ -27,11 +27,11 @@ def describe(gateway: Gateway) -> list[str]:
     settings = gateway.settings
     who = gateway.call("remex.gateway.v1.LoginService/WhoAmI", {}, deployment=False)
     role = str(who.get("role", "")).removeprefix("ROLE_").lower()
+    scope = who.get("deployment") or "all deployments"
     lines = [
         f"url         {settings.url}",
         f"deployment  {settings.deployment}",
-        f"key         {who.get('key', '')} ({who.get('name', '')}), role {role}, "
-        f"for {who.get('deployment') or 'all deployments'}",
+        f"key         {who.get('key', '')} ({who.get('name', '')}), role {role}, for {scope}",
     ]
     health: dict[str, int] = {}
     page = ""

@@ -93,7 +93,7 @@ class FakeControlPlane:
             return connect_error(401, "unauthenticated", "the key is unknown", "key_unknown")
         if request.get("deployment", DEPLOYMENT) != DEPLOYMENT:
             return connect_error(404, "not_found", "there is no such deployment", "deployment_unknown")
-        handlers = {
+        handlers: dict[str, Callable[[Message], Message]] = {
             "SubmitTasks": self._submit,
             "ListTaskChanges": self._list_changes,
             "BatchGetTasks": self._get,
@@ -114,7 +114,7 @@ class FakeControlPlane:
         return out
 
     def _submit(self, request: Message) -> Message:
-        results = []
+        results: list[Message] = []
         with self._moved:
             self.submissions.append(request["tasks"])
             for item in request["tasks"]:
@@ -124,10 +124,8 @@ class FakeControlPlane:
                     continue
                 task = remex_task_id(DEPLOYMENT, key)
                 existing = task in self.tasks
-                held = self.tasks.setdefault(
-                    task,
-                    {"task": task, "idempotencyKey": key, "spec": item["spec"], "state": "TASK_STATE_QUEUED"},
-                )
+                fresh: Message = {"task": task, "idempotencyKey": key, "spec": item["spec"]}
+                held = self.tasks.setdefault(task, fresh | {"state": "TASK_STATE_QUEUED"})
                 results.append({"task": task, "existing": existing, "state": held["state"]})
         return {"results": results}
 

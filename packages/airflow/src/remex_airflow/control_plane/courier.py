@@ -161,7 +161,7 @@ class Courier:
                         self._look(tasks, answer)
                     case _Cancel(tasks):
                         cancels = self._cancel([*cancels, *tasks])
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged
                 # A fault here must not end the thread: Airflow would wait for its tasks for ever.
                 self._log.exception("the courier of RemexExecutor met an unexpected fault")
 
@@ -192,7 +192,7 @@ class Courier:
 
     def _call_submit(self, items: Sequence[tuple[str, Submission]]) -> list[Message]:
         tasks = [{"idempotencyKey": made.idempotency_key, "spec": made.spec} for _, made in items]
-        results = self._gateway.call(f"{_SERVICE}/SubmitTasks", {"tasks": tasks}).get("results")
+        results: Any = self._gateway.call(f"{_SERVICE}/SubmitTasks", {"tasks": tasks}).get("results")
         fits = isinstance(results, list) and len(results) == len(items)
         if not fits or not all(isinstance(result, dict) for result in results):
             raise GatewayError(
@@ -248,7 +248,7 @@ class Courier:
                 self._stopped.wait(backoff_s * (0.5 + self._jitter() / 2))
                 backoff_s = min(_LONGEST_BACKOFF_S, backoff_s * 2)
                 continue
-            except Exception:
+            except Exception:  # noqa: BLE001 - logged
                 self._log.exception("the courier of RemexExecutor met an unexpected fault")
                 self._stopped.wait(_LONGEST_BACKOFF_S)
                 continue

@@ -17,6 +17,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from .. import __version__
@@ -70,7 +71,6 @@ class Guard:
         self._log = log
         self._on_agent = on_agent
         self._selector = selectors.DefaultSelector()
-        self._listener: socket.socket | None = None
         self._agent: AgentConnection | None = None
         self._greeted = False
         self._loaded = False
@@ -90,8 +90,8 @@ class Guard:
         self._give_up_leftovers()
         process_tree.become_subreaper()
         self._watch_signals()
-        self._listener = self._state.listen()
-        self._selector.register(self._listener, selectors.EVENT_READ, self._accept)
+        listener = self._state.listen()
+        self._selector.register(listener, selectors.EVENT_READ, partial(self._accept, listener))
         load_at_s = time.monotonic() + _HELLO_WAIT_S
         while not (self._closing and not self._running):
             self._turn(load_at_s)
@@ -159,8 +159,7 @@ class Guard:
             self._log.warn("loading left threads behind; forks may hang", threads=names)
         # What arrived while the loop stood still is counted as if it had come when that began.
         self._arrived_at_s = began_s
-        if self._agent is not None:
-            self._read_agent()
+        self._read_agent()
         self._arrived_at_s = None
         self._starter.ready = True
         self._say("ready", {"ready": True})
@@ -178,21 +177,21 @@ class Guard:
 
     # -- the agent ----------------------------------------------------------------------------------
 
-    def _accept(self) -> None:
-        assert self._listener is not None
+    def _accept(self, listener: socket.socket) -> None:
         try:
-            sock, _ = self._listener.accept()
+            sock, _ = listener.accept()
         except BlockingIOError:
             return
         # One agent, once: whoever comes later is refused by the kernel.
-        self._selector.unregister(self._listener)
-        self._listener.close()
+        self._selector.unregister(listener)
+        listener.close()
         self._agent = AgentConnection(sock)
         self._selector.register(sock, selectors.EVENT_READ, self._read_agent)
 
     def _read_agent(self) -> None:
         agent = self._agent
-        assert agent is not None
+        if agent is None:
+            return
         try:
             events = agent.receive()
             for event in events:

@@ -18,6 +18,7 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from . import process_tree
 from .runtime import Report
@@ -120,7 +121,7 @@ class _Leader:
     def _wait(self, worker: int, wake: int) -> int:
         """Serve the control channel until the worker and everything below it has ended."""
         status: int | None = None
-        watched = [self._control, wake]
+        watched: list[Any] = [self._control, wake]
         while True:
             ready, _, _ = select.select(watched, [], [], self._timeout_s())
             if self._control in ready and not self._obey(worker, status):
