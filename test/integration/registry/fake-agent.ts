@@ -62,14 +62,21 @@ export interface FakeAgent {
   resume(welcome: Welcome, hello: HelloInit, generation: number): FakeStream;
   /** Opens a stream without saying anything. */
   stream(metadata: Metadata): FakeStream;
+  /** Cancels its streams and drops the connection. */
   close(): void;
 }
 
 export function createFakeAgent(target: string): FakeAgent {
   const channel = grpcChannelFor({ url: `http://${target}` });
   const client = grpcClientFor(AgentSessionService, channel);
-  const greet = (metadata: Metadata, hello: HelloInit): FakeStream => {
+  const streams: FakeStream[] = [];
+  const start = (metadata: Metadata): FakeStream => {
     const stream = wrapStream(client.session({ metadata }));
+    streams.push(stream);
+    return stream;
+  };
+  const greet = (metadata: Metadata, hello: HelloInit): FakeStream => {
+    const stream = start(metadata);
     const event = create(AgentEventSchema, {
       event: { case: "hello", value: create(HelloSchema, hello) },
     });
@@ -87,8 +94,11 @@ export function createFakeAgent(target: string): FakeAgent {
           generation: BigInt(generation),
         },
       }),
-    stream: (metadata) => wrapStream(client.session({ metadata })),
-    close: () => client.close(),
+    stream: start,
+    close() {
+      for (const { call } of streams) call.cancel();
+      client.close();
+    },
   };
 }
 

@@ -125,7 +125,12 @@ export function serveAgentStream(call: AgentCall, deps: AgentStreamDeps): void {
   }
 
   call.on("data", receive);
-  call.on("end", () => end());
+  // An agent may end its side right after its goodbye; the answer to that is still to come.
+  call.on("end", () => {
+    const leaving = phase.kind === "live" ? phase.live.leaving : undefined;
+    if (leaving === undefined) end();
+    else void leaving.then(() => end());
+  });
   call.on("cancelled", () => end());
   call.on("close", () => end());
 }

@@ -61,6 +61,8 @@ export class LiveSession {
   healthReason: string;
   draining = false;
   ending = false;
+  /** Settles when a goodbye was dealt with; undefined while none was said. */
+  leaving: Promise<void> | undefined;
   /** Newest settings that the agent was sent. */
   intervalVersion: number;
   /** Wished cancels that the agent has not reported yet, by task (C4). */

@@ -166,7 +166,7 @@ export function createSessionConduct(deps: SessionConductDeps) {
       case "progress":
         return true;
       case "goodbye":
-        goodbye(live, event.value).catch(failed(live, "taking a goodbye"));
+        live.leaving = goodbye(live, event.value).catch(failed(live, "taking a goodbye"));
         return false;
       case "draining":
         live.draining = true;
