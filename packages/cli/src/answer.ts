@@ -50,7 +50,8 @@ export function jsonText(data: JsonValue, indent?: number): string {
 
 /** Text that a terminal could be tricked with is quoted, so that its escapes are read back as it was. */
 function yamlText(data: JsonValue): string {
-  const document = new Document(data);
+  // Readers of YAML 1.1 would take an instant for a date, and `no` for false: such texts are quoted.
+  const document = new Document(data, { compat: "yaml-1.1" });
   visit(document, {
     Scalar: (_, node) => {
       if (typeof node.value === "string" && isUnsafe(node.value)) node.type = "QUOTE_DOUBLE";

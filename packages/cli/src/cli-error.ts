@@ -45,7 +45,7 @@ function messageOf(error: RemexCallError, url: string): string {
     case "call_timeout":
       return `the gateway at ${url} did not answer in time; whether the call took effect is unknown`;
     case "call_failed":
-      return error.connectCode === Code.Unknown || error.connectCode === Code.Unimplemented
+      return isForeign(error)
         ? `the answer of ${url} is not that of a gateway: ${error.facts.problem ?? error.message}`
         : error.message;
     default:
@@ -60,7 +60,9 @@ function hintOf(error: RemexCallError): string | undefined {
     case "call_timeout":
       return "repeat the call, or give it more time with --timeout";
     case "call_failed":
-      return "check --url and REMEX_URL: they must name the gateway's address (port 8700 by default)";
+      return isForeign(error)
+        ? "check --url and REMEX_URL: they must name the gateway's address (port 8700 by default)"
+        : undefined;
     case "key_missing":
     case "key_refused":
     case "key_expired":
@@ -80,6 +82,11 @@ function hintOf(error: RemexCallError): string | undefined {
     default:
       return undefined;
   }
+}
+
+/** A web server or an agents' door answers like this when it is taken for a gateway. */
+function isForeign(error: RemexCallError): boolean {
+  return error.connectCode === Code.Unknown || error.connectCode === Code.Unimplemented;
 }
 
 function exitCodeOf(error: RemexCallError): ExitCode {

@@ -68,6 +68,14 @@ export function ageText(ms: number): string {
   return "0s";
 }
 
+/** What is left, rounded to the nearest: a token made for 30 days a moment ago has "30d" left. */
+export function aheadText(ms: number): string {
+  for (const [unit, size] of wholeUnits) {
+    if (ms >= size) return `${Math.round(ms / size)}${unit}`;
+  }
+  return "0s";
+}
+
 /** A set or measured duration, exactly: "10s", "1h30m", "250ms", "1.5s" below a minute. */
 export function durationText(ms: number): string {
   if (ms === 0) return "0s";

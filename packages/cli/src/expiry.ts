@@ -3,7 +3,7 @@
 
 import { type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
 import { usageError } from "./cli-error.ts";
-import { ageText, parseDurationMs } from "./duration-text.ts";
+import { ageText, aheadText, parseDurationMs } from "./duration-text.ts";
 
 export type Expiry =
   | { readonly case: "expiresInDays"; readonly value: number }
@@ -40,7 +40,7 @@ export function credentialState(each: Credential, nowMs: number): string {
 export function expiryText(each: Credential, nowMs: number): string {
   if (each.expiresAt === undefined) return "never";
   const leftMs = timestampMs(each.expiresAt) - nowMs;
-  return leftMs > 0 ? `in ${ageText(leftMs)}` : `${ageText(-leftMs)} ago`;
+  return leftMs > 0 ? `in ${aheadText(leftMs)}` : `${ageText(-leftMs)} ago`;
 }
 
 function isPast(at: Timestamp | undefined, nowMs: number): boolean {

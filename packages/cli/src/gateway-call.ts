@@ -17,6 +17,8 @@ export interface GatewayCall {
   readonly client: RemexClient;
   readonly settings: CommonSettings;
   readonly deployment: string;
+  /** What a suggested command needs to name the same deployment; empty for the default one. */
+  readonly at: string;
   readonly world: World;
   answer(answer: Answer): Promise<void>;
   /** A next step for the person at the terminal; programs are not told. */
@@ -74,6 +76,7 @@ function createCall(settings: CommonSettings, world: World): GatewayCall {
     client,
     settings,
     deployment: settings.deployment,
+    at: settings.deployment === "default" ? "" : ` --deployment ${settings.deployment}`,
     world,
     answer: (answer) => world.write(formatAnswer(answer, settings.format)),
     suggest: (text) => {

@@ -2,7 +2,7 @@
 // Instants and durations of the contract as tables show them.
 
 import { type Duration, durationMs, type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
-import { ageText, durationText } from "./duration-text.ts";
+import { ageText, aheadText, durationText } from "./duration-text.ts";
 
 /** How long ago, in one unit; empty when it did not happen. Clocks that differ show as "0s". */
 export function ageOf(at: Timestamp | undefined, nowMs: number): string {
@@ -14,7 +14,7 @@ export function momentOf(at: Timestamp | undefined, nowMs: number): string | und
   if (at === undefined) return undefined;
   const iso = new Date(timestampMs(at)).toISOString().replace(/\.\d+Z$/, "Z");
   const aheadMs = timestampMs(at) - nowMs;
-  return aheadMs > 0 ? `${iso} (in ${ageText(aheadMs)})` : `${iso} (${ageText(-aheadMs)} ago)`;
+  return aheadMs > 0 ? `${iso} (in ${aheadText(aheadMs)})` : `${iso} (${ageText(-aheadMs)} ago)`;
 }
 
 /** The time between two instants of one clock, or since the first one. */

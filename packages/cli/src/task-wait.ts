@@ -6,8 +6,8 @@ import { messageJson, messagesJson } from "./answer.ts";
 import { CliError } from "./cli-error.ts";
 import { type ExitCode, exitCodes } from "./exit-codes.ts";
 import type { GatewayCall } from "./gateway-call.ts";
-import { factTable, listTable } from "./table.ts";
-import { changeText, taskColumns, taskFacts } from "./task-view.ts";
+import { listTable } from "./table.ts";
+import { changeText, taskColumns } from "./task-view.ts";
 
 /** A control plane that is being restarted is back by then. */
 const giveUpAfterMs = 300_000;
@@ -42,7 +42,7 @@ export async function awaitTasks(
 
 function stillRunning(call: GatewayCall, count: number): ExitCode {
   call.progress(`no longer waiting; ${count === 1 ? "the task goes" : `${count} tasks go`} on`);
-  call.suggest("end them with `remex tasks cancel TASK...`");
+  call.suggest(`end them with: remex tasks cancel TASK...${call.at}`);
   return exitCodes.interrupted;
 }
 
@@ -55,17 +55,13 @@ async function report(
   const tasks = ids.flatMap((id) => ended.get(id) ?? []);
   const nowMs = call.world.nowMs();
   const [first] = tasks;
-  if (single && first !== undefined) {
-    await call.answer({
-      data: () => messageJson(TaskSchema, first),
-      table: () => factTable(taskFacts(first, nowMs)),
-    });
-  } else {
-    await call.answer({
-      data: () => messagesJson(TaskSchema, tasks),
-      table: () => listTable(taskColumns(nowMs), tasks),
-    });
-  }
+  await call.answer({
+    data: () =>
+      single && first !== undefined
+        ? messageJson(TaskSchema, first)
+        : messagesJson(TaskSchema, tasks),
+    table: () => listTable(taskColumns(nowMs), tasks),
+  });
   const missing = ids.filter((id) => !ended.has(id));
   if (missing.length > 0) {
     throw new CliError(
@@ -75,6 +71,6 @@ async function report(
   }
   const failed = tasks.find((task) => task.state !== TaskState.SUCCEEDED);
   if (failed === undefined) return exitCodes.ok;
-  call.suggest(`read what it wrote: remex tasks logs ${failed.task}`);
+  call.suggest(`read what it wrote: remex tasks logs ${failed.task}${call.at}`);
   return exitCodes.taskFailed;
 }

@@ -25,7 +25,8 @@ export function createRemexTransport(inner: Transport, options: RemexTransportOp
       const headers = await withKey(header, options.key);
       for (let tries = 1; ; tries += 1) {
         try {
-          const leftMs = Math.max(1, deadline - pacing.nowMs());
+          // The wire takes whole milliseconds alone.
+          const leftMs = Math.max(1, Math.ceil(deadline - pacing.nowMs()));
           return await inner.unary(method, signal, leftMs, headers, input, contextValues);
         } catch (thrown) {
           const error = callErrorOf(thrown);

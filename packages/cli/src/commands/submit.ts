@@ -213,6 +213,6 @@ function submitted(results: readonly SubmitResult[], single: boolean): Answer {
 }
 
 function suggestNext(call: GatewayCall, task: string, single: boolean): void {
-  const at = call.deployment === "default" ? "" : ` --deployment ${call.deployment}`;
+  const { at } = call;
   call.suggest(single ? `remex tasks logs ${task}${at} --follow` : `remex tasks list${at}`);
 }

@@ -80,7 +80,8 @@ async function printLog(
     await print(part);
   }
   if (signal.aborted) return exitCodes.interrupted;
-  if (!complete && !follow) call.suggest(`the log may go on: remex tasks logs ${task} --follow`);
+  if (!complete && !follow)
+    call.suggest(`the log may go on: remex tasks logs ${task}${call.at} --follow`);
   return undefined;
 }
 
