@@ -46,6 +46,8 @@ export interface HealthMonitor {
   counts(): { readonly links: number; readonly malformedBeats: number };
 }
 
+const complainEveryMs = 10_000;
+
 export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
   const { log, replica } = deps;
   const links = new Set<FrameLink<never, MonitorEvent>>();
@@ -55,6 +57,16 @@ export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
   function failed(what: string, err: unknown): void {
     if (problem === undefined) log.warn({ err }, "the store is away: beats get no acknowledgement");
     problem = `the store did not ${what}`;
+  }
+
+  // Every agent beats again within its interval: one line in a while tells as much as all of them.
+  const complainedAtMs = new Map<string, number>();
+  function notTaken(deployment: string, err: unknown): void {
+    const nowMs = deps.clock.nowMs();
+    const lastMs = complainedAtMs.get(deployment);
+    if (lastMs !== undefined && nowMs - lastMs < complainEveryMs) return;
+    complainedAtMs.set(deployment, nowMs);
+    log.warn({ deployment, err }, "beats were not taken: their agents get no acknowledgement");
   }
 
   function works(): void {
@@ -75,9 +87,7 @@ export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
     renew: (deployment, beats) => deps.sessions.renew(deployment, beats),
     epoch: deps.epoch,
     onVerdicts: tellVerdicts,
-    onFailure: (deployment, err) => {
-      log.warn({ deployment, err }, "beats were not taken");
-    },
+    onFailure: notTaken,
   });
   const scan = createLeaseScan({
     clock: deps.clock,

@@ -22,29 +22,22 @@ import {
   type TaskStore,
 } from "@remex/store";
 import type { LinkTarget, RunningServer } from "@remex/transport";
-import { createAgentHandlers } from "./agents/agent-handlers.ts";
-import { createAgentWatches } from "./agents/agent-watches.ts";
 import { openAgentsDoor } from "./agents-door.ts";
-import { createApiConnections } from "./forward/api-connections.ts";
-import { createAttemptGate } from "./forward/attempt-gate.ts";
-import { createForward } from "./forward/forward-call.ts";
-import { createBeatRelay, type MonitorLink } from "./links/beat-relay.ts";
+import type { MonitorLink } from "./links/beat-relay.ts";
 import { followPeers } from "./links/peer-targets.ts";
 import { createStreamDowns } from "./links/stream-downs.ts";
-import { createWorkRelay, type SchedulerLink } from "./links/work-relay.ts";
-import { createLogFetches } from "./logs/log-fetches.ts";
-import { createLogReader } from "./logs/log-reader.ts";
+import type { SchedulerLink } from "./links/work-relay.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createRegistryReadiness } from "./registry-readiness.ts";
 import { createDeploymentConfigs } from "./session/deployment-configs.ts";
 import type { LiveSession } from "./session/live-session.ts";
 import { createLiveSessions } from "./session/live-sessions.ts";
-import { createSessionConduct } from "./session/session-conduct.ts";
 import { createSessionOpener } from "./session/session-opener.ts";
-import { createSideCalls } from "./session/side-calls.ts";
 import { createStoreChanges } from "./session/store-changes.ts";
 import { createTokenChecks } from "./session/token-checks.ts";
 import { createTokenWatch } from "./session/token-watch.ts";
+import { createSessionLinks } from "./session-links.ts";
+import { createSideServices } from "./side-services.ts";
 
 export interface RegistryDeps {
   /** Id of this replica. */
@@ -66,6 +59,8 @@ export interface RegistryDeps {
   >;
   /** Another registry, by the address of its record. */
   peerAgents(address: string): Pick<Client<typeof AgentService>, "readTaskLog">;
+  /** Whether the registry at this address is fit: its beats are answered. Absence means that there is none. */
+  peerServes?(address: string): Promise<boolean>;
   dialMonitor(target: LinkTarget, signal: AbortSignal): Promise<MonitorLink>;
   dialScheduler(target: LinkTarget, signal: AbortSignal): Promise<SchedulerLink>;
   readonly readiness: Readiness;
@@ -92,174 +87,179 @@ const sweepEveryMs = 5_000;
 const goAwayGraceMs = 2_000;
 
 export function createRegistry(deps: RegistryDeps): Registry {
-  const { clock, log, replica, sessions } = deps;
-  const live = createLiveSessions();
-  const metrics = createRegistryMetrics(deps.metrics);
-  const configs = createDeploymentConfigs((deployment) => deps.deployments.load(deployment));
-  const tokens = createTokenChecks(deps.verification, sessions, log);
-  let stopping = false;
-
-  const warn = (what: string) => (err: unknown) => log.warn({ err }, `${what} failed`);
-  const random = deps.random === undefined ? {} : { random: deps.random };
-
-  const conduct = createSessionConduct({
-    log,
-    sessions,
-    config: configs.known,
-    beats: () => beats,
-    work: () => work,
-    reauthenticate: tokens.reauthenticate,
-    onSettingsBehind: (deployment) => void refreshSettings(deployment),
-  });
-  const beats = createBeatRelay({
-    ...{ clock, log, live },
-    dial: deps.dialMonitor,
-    onAcknowledged: conduct.acknowledged,
-    onRefused: conduct.refused,
-    onVerdict: conduct.verdict,
-    onLinksChanged: () => readiness.links(beats.links, work.links),
-  });
-  const work = createWorkRelay({
-    ...{ clock, log, live },
-    dial: deps.dialScheduler,
-    tell: conduct.tell,
-    onLinksChanged: () => readiness.links(beats.links, work.links),
-  });
-  const readiness = createRegistryReadiness(deps.readiness);
-  const downs = createStreamDowns(replica, sessions, warn("noting streams that ended"));
-  const changes = createStoreChanges({
-    ...{ live, sessions },
-    onChanged: conduct.changed,
-    onFailure: warn("reading changed agents"),
-  });
-  const tokenWatch = createTokenWatch({
-    ...{ clock, log, ...random },
-    watch: (signal) => deps.verification.watchRevocations({}, { signal }),
-    onUp: readiness.tokens,
-    onEnded: endToken,
-  });
-
-  const authenticate = createSideCalls({ live, sessions, clock });
-  const fetches = createLogFetches(clock, authenticate);
-  const watches = createAgentWatches({ sessions, clock });
-  const agents = createAgentHandlers({
-    ...{ sessions, watches },
-    readLog: createLogReader({ ...deps, live, fetches }),
-    deploymentExists: async (deployment) => (await configs.load(deployment)) !== undefined,
-  });
-  const apiConnections = createApiConnections();
-  const sideCalls = {
-    forward: createForward({
-      ...{ authenticate, log },
-      gate: createAttemptGate({ tasks: deps.tasks, clock }),
-      loadConfig: configs.load,
-      connections: apiConnections,
-    }),
-    sendLog: fetches.sendLog,
+  const registry = new RunningRegistry(deps);
+  return {
+    routes: (router) => registry.routes(router),
+    start: () => registry.start(),
+    stop: () => registry.stop(),
   };
+}
 
-  async function endToken(deployment: string, token: string, reason: string): Promise<void> {
-    for (const each of live.all()) {
+class RunningRegistry implements Registry {
+  readonly #deps: RegistryDeps;
+  readonly #live = createLiveSessions();
+  readonly #metrics: ReturnType<typeof createRegistryMetrics>;
+  readonly #readiness: ReturnType<typeof createRegistryReadiness>;
+  readonly #configs: ReturnType<typeof createDeploymentConfigs>;
+  readonly #tokens: ReturnType<typeof createTokenChecks>;
+  readonly #links: ReturnType<typeof createSessionLinks>;
+  readonly #side: ReturnType<typeof createSideServices>;
+  readonly #downs: ReturnType<typeof createStreamDowns>;
+  readonly #changes: ReturnType<typeof createStoreChanges>;
+  readonly #tokenWatch: ReturnType<typeof createTokenWatch>;
+  readonly #timers: CancelTimer[] = [];
+  #door: RunningServer | undefined;
+  #stopping = false;
+
+  constructor(deps: RegistryDeps) {
+    const { clock, log, replica, sessions } = deps;
+    const live = this.#live;
+    this.#deps = deps;
+    this.#metrics = createRegistryMetrics(deps.metrics);
+    this.#readiness = createRegistryReadiness(deps.readiness);
+    this.#configs = createDeploymentConfigs((deployment) => deps.deployments.load(deployment));
+    this.#tokens = createTokenChecks(deps.verification, sessions, log);
+    const configs = this.#configs;
+    this.#links = createSessionLinks({
+      ...{ replica, clock, log, live, sessions, configs },
+      ...{ tokens: this.#tokens, readiness: this.#readiness },
+      refreshSettings: (deployment) => void this.#refreshSettings(deployment),
+      listReplicas: deps.listReplicas,
+      peerServes: async (address) => (await deps.peerServes?.(address)) ?? false,
+      dialMonitor: deps.dialMonitor,
+      dialScheduler: deps.dialScheduler,
+    });
+    this.#side = createSideServices({ ...deps, live, configs });
+    this.#downs = createStreamDowns(replica, sessions, this.#warn("noting streams that ended"));
+    this.#changes = createStoreChanges({
+      ...{ live, sessions },
+      onChanged: (session, record) => this.#links.conduct.changed(session, record),
+      onFailure: this.#warn("reading changed agents"),
+    });
+    this.#tokenWatch = createTokenWatch({
+      ...{ clock, log },
+      ...(deps.random === undefined ? {} : { random: deps.random }),
+      watch: (signal) => deps.verification.watchRevocations({}, { signal }),
+      onUp: this.#readiness.tokens,
+      onEnded: (deployment, token, reason) => this.#endToken(deployment, token, reason),
+    });
+  }
+
+  routes(router: ConnectRouter): void {
+    router.service(AgentService, this.#side.agents);
+  }
+
+  async start(): Promise<ListenAddress> {
+    const { clock, listReplicas, subscribe } = this.#deps;
+    const { beats, work, answers } = this.#links;
+    this.#door = await this.#openDoor();
+    subscribe({
+      [channels.agents]: (message) => this.#agentsChanged(message),
+      [channels.config]: (message) => {
+        void this.#refreshSettings((message as { deployment: string }).deployment);
+      },
+    });
+    this.#timers.push(
+      followPeers({
+        ...{ clock, listReplicas },
+        relays: { "health-monitor": beats, scheduler: work },
+        // Redis says for itself when it is away; the links stay meanwhile.
+        onFailure: () => undefined,
+      }),
+      clock.every(sweepEveryMs, this.#changes.sweep),
+      answers.start(),
+    );
+    this.#tokenWatch.start();
+    return this.#door.address;
+  }
+
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    this.#readiness.stopping();
+    for (const each of this.#live.all()) this.#links.conduct.goAway(each, "shutting_down");
+    await this.#door?.close(goAwayGraceMs);
+    for (const cancel of this.#timers) cancel();
+    this.#tokenWatch.stop();
+    await this.#downs.flush();
+    this.#links.beats.close();
+    this.#links.work.close();
+    this.#side.close();
+  }
+
+  #openDoor(): Promise<RunningServer> {
+    const { clock, log, random, replica, sessions, listen, readiness, epoch } = this.#deps;
+    const { connectsPerSecond } = this.#deps;
+    return openAgentsDoor({
+      ...{ clock, log, listen, readiness, sideCalls: this.#side.sideCalls },
+      ...(random === undefined ? {} : { random }),
+      ...(connectsPerSecond === undefined ? {} : { connectsPerSecond }),
+      checkFit: () => this.#checkFit(),
+      stream: {
+        ...{ clock, log, epoch, registry: replica },
+        open: createSessionOpener({
+          ...{ sessions, registry: replica },
+          loadConfig: this.#configs.load,
+          verifyToken: this.#tokens.verify,
+        }),
+        onLive: (session, hello) => this.#onLive(session, hello),
+        onEvents: (session, events) => this.#links.conduct.events(session, events),
+        onGone: (session) => this.#onGone(session),
+        onForeignFrame: this.#metrics.foreignFrame,
+      },
+    });
+  }
+
+  #checkFit(): void {
+    if (this.#stopping) throw remexError("shutting_down");
+    if (this.#links.beats.links === 0) {
+      throw remexError("service_unavailable", { service: "health-monitor" });
+    }
+  }
+
+  #onLive(session: LiveSession, { inventory }: Hello): void {
+    this.#live.add(session);
+    this.#metrics.sessions(this.#live.size);
+    this.#links.conduct.helloInventory(session, inventory);
+    this.#links.work.attach(session, inventory);
+    const { address, generation } = session.facts;
+    this.#deps.log.info({ ...session.logFields, address, generation }, "agent connected");
+  }
+
+  #onGone(session: LiveSession): void {
+    const current = this.#live.remove(session);
+    this.#metrics.sessions(this.#live.size);
+    this.#links.work.detach(session, session.ending ? "ended" : "stream_down");
+    this.#downs.add(session);
+    if (current) this.#deps.log.info(session.logFields, "agent's stream ended");
+  }
+
+  #agentsChanged(message: unknown): void {
+    const { deployment, agents } = message as { deployment: string; agents: string[] };
+    this.#changes.signal(deployment, agents);
+    this.#side.watches.signal(deployment, agents);
+  }
+
+  async #endToken(deployment: string, token: string, reason: string): Promise<void> {
+    for (const each of this.#live.all()) {
       if (each.token === token && each.facts.deployment === deployment) {
-        conduct.beginEnding(each, reason);
+        this.#links.conduct.beginEnding(each, reason);
       }
     }
-    const reply = await sessions.beginEndingOfToken(deployment, reason, token);
+    const reply = await this.#deps.sessions.beginEndingOfToken(deployment, reason, token);
     if (reply.kind === "refused") throw new Error(`the store refused: ${reply.reason}`);
   }
 
-  async function refreshSettings(deployment: string): Promise<void> {
-    const config = await configs.load(deployment).catch(warn("reading settings"));
+  async #refreshSettings(deployment: string): Promise<void> {
+    const config = await this.#configs.load(deployment).catch(this.#warn("reading settings"));
     if (config === undefined) return;
-    for (const each of live.all()) {
-      if (each.facts.deployment === deployment) conduct.settings(each, config);
+    for (const each of this.#live.all()) {
+      if (each.facts.deployment === deployment) this.#links.conduct.settings(each, config);
     }
   }
 
-  function onLive(session: LiveSession, { inventory }: Hello): void {
-    live.add(session);
-    metrics.sessions(live.size);
-    conduct.helloInventory(session, inventory);
-    work.attach(session, inventory);
-    const { address, generation } = session.facts;
-    log.info({ ...session.logFields, address, generation }, "agent connected");
+  #warn(what: string): (err: unknown) => undefined {
+    return (err) => {
+      this.#deps.log.warn({ err }, `${what} failed`);
+    };
   }
-
-  function onGone(session: LiveSession): void {
-    const current = live.remove(session);
-    metrics.sessions(live.size);
-    conduct.gone(session);
-    work.detach(session, session.ending ? "ended" : "stream_down");
-    downs.add(session);
-    if (current) log.info(session.logFields, "agent's stream ended");
-  }
-
-  function checkFit(): void {
-    if (stopping) throw remexError("shutting_down");
-    if (beats.links === 0) throw remexError("service_unavailable", { service: "health-monitor" });
-  }
-
-  let door: RunningServer | undefined;
-  const timers: CancelTimer[] = [];
-
-  return {
-    routes(router) {
-      router.service(AgentService, agents);
-    },
-    async start() {
-      door = await openAgentsDoor({
-        ...{ clock, log, ...random, checkFit, sideCalls },
-        ...{ listen: deps.listen, readiness: deps.readiness },
-        ...(deps.connectsPerSecond === undefined
-          ? {}
-          : { connectsPerSecond: deps.connectsPerSecond }),
-        stream: {
-          ...{ clock, log, onLive, onGone },
-          registry: replica,
-          epoch: deps.epoch,
-          open: createSessionOpener({
-            registry: replica,
-            sessions,
-            loadConfig: configs.load,
-            verifyToken: tokens.verify,
-          }),
-          onEvents: conduct.events,
-          onForeignFrame: metrics.foreignFrame,
-        },
-      });
-      deps.subscribe({
-        [channels.agents]: (message) => {
-          const { deployment, agents } = message as { deployment: string; agents: string[] };
-          changes.signal(deployment, agents);
-          watches.signal(deployment, agents);
-        },
-        [channels.config]: (message) => {
-          void refreshSettings((message as { deployment: string }).deployment);
-        },
-      });
-      timers.push(
-        followPeers({
-          clock,
-          listReplicas: deps.listReplicas,
-          relays: { "health-monitor": beats, scheduler: work },
-          onFailure: () => undefined,
-        }),
-        clock.every(sweepEveryMs, changes.sweep),
-      );
-      tokenWatch.start();
-      return door.address;
-    },
-    async stop() {
-      stopping = true;
-      readiness.stopping();
-      for (const each of live.all()) conduct.goAway(each, "shutting_down");
-      await door?.close(goAwayGraceMs);
-      for (const cancel of timers) cancel();
-      tokenWatch.stop();
-      await downs.flush();
-      beats.close();
-      work.close();
-      apiConnections.close();
-    },
-  };
 }

@@ -24,6 +24,8 @@ export interface BeatRelayDeps {
   readonly live: LiveSessions;
   /** Dials a monitor; sends the link's hello. */
   dial(target: LinkTarget, signal: AbortSignal): Promise<MonitorLink>;
+  /** A beat is on its way, or was lost for want of a link. */
+  onRelayed(live: LiveSession): void;
   onAcknowledged(live: LiveSession, acknowledged: BeatAcknowledged): void;
   onRefused(live: LiveSession, refused: BeatRefused): void;
   onVerdict(live: LiveSession, verdict: Verdict): void;
@@ -79,6 +81,7 @@ export function createBeatRelay(deps: BeatRelayDeps): BeatRelay {
       const id = chooseByRendezvous(live.key, links.up.keys());
       const link = id === undefined ? undefined : links.up.get(id);
       link?.send([beatEvent(live, beat)]);
+      deps.onRelayed(live);
     },
     get links() {
       return links.up.size;

@@ -38,10 +38,6 @@ export class InventoryWatch {
     seen.asked = "";
   }
 
-  forget(live: LiveSession): void {
-    this.#seen.delete(live);
-  }
-
   #of(live: LiveSession): Seen {
     const known = this.#seen.get(live);
     if (known !== undefined) return known;

@@ -2,6 +2,7 @@
 // What happens on live sessions: events of agents, answers of monitors and schedulers, changes in the store.
 
 import {
+  type AgentCapabilities,
   type AgentHealthWord,
   type Availability,
   agentHealths,
@@ -49,133 +50,145 @@ export interface SessionConductDeps {
   onSettingsBehind(deployment: string): void;
 }
 
-export type SessionConduct = ReturnType<typeof createSessionConduct>;
+/** Deals with everything that is said on, to and about live sessions. */
+export class SessionConduct {
+  readonly #deps: SessionConductDeps;
+  readonly #inventories = new InventoryWatch();
 
-export function createSessionConduct(deps: SessionConductDeps) {
-  const inventories = new InventoryWatch();
-
-  function admit(live: LiveSession): void {
-    if (live.decideOffers()) deps.work().admission(live, false);
+  constructor(deps: SessionConductDeps) {
+    this.#deps = deps;
   }
 
-  function setHealth(live: LiveSession, health: AgentHealthWord, reason: string): void {
-    live.health = health;
-    live.healthReason = reason;
-    admit(live);
+  /** What an agent said in one frame. */
+  events(live: LiveSession, events: readonly AgentEvent[]): void {
+    const forScheduler = events.filter((event) => this.#take(live, event));
+    if (forScheduler.length > 0) this.#deps.work().said(live, forScheduler);
+  }
+
+  /** The hello's inventory counts as seen by the scheduler. */
+  helloInventory(live: LiveSession, said: Inventory | undefined): void {
+    if (said !== undefined) this.#inventories.inventory(live, said.digest);
+  }
+
+  /** A lease was renewed: the agent's acknowledgement, wished cancels again (C4), its health. */
+  acknowledged(live: LiveSession, { ack, healthy }: BeatAcknowledged): void {
+    if (ack === undefined) return;
+    const events: ServerEvent[] = [serverEvent({ case: "beatAck", value: ack })];
+    for (const cancel of live.cancels.values()) {
+      events.push(serverEvent({ case: "cancel", value: cancel }));
+    }
+    live.channel.send(events);
+    if (ack.intervalVersion > BigInt(live.intervalVersion)) {
+      this.#deps.onSettingsBehind(live.facts.deployment);
+    }
+    // The reason of a bad health comes with its verdict.
+    if (healthy) this.#setHealth(live, "HEALTHY", "");
+    else if (live.health === "HEALTHY" || live.health === "REGISTERED") {
+      this.#setHealth(live, "DEGRADED", "");
+    }
+  }
+
+  /** A beat renewed nothing. */
+  refused(live: LiveSession, { ending, reason }: BeatRefused): void {
+    if (ending) this.beginEnding(live, reason);
+    else this.end(live, reason);
+  }
+
+  /** A monitor judged the agent. */
+  verdict(live: LiveSession, { health, reason }: Verdict): void {
+    const word = agentHealths[health];
+    if (word === undefined || word === "UNSPECIFIED") return;
+    if (word === "FAILED" || word === "LEFT") this.end(live, reason);
+    else this.#setHealth(live, word, reason);
+  }
+
+  /** Passes on what a scheduler says, and remembers wished cancels. */
+  tell(live: LiveSession, events: readonly ServerEvent[], roughBytes: number): void {
+    for (const { event } of events) {
+      if (event.case === "cancel") live.cancels.set(event.value.task, event.value);
+      else if (event.case === "reportAnswer") live.cancels.delete(event.value.task);
+    }
+    live.channel.send(events, roughBytes);
+  }
+
+  /** The store's record of the agent, as read after somebody changed it. */
+  changed(live: LiveSession, record: SessionRecord): void {
+    const order = compareRefs(record.session, live.facts.session);
+    // Read before this session was opened: it says nothing about it.
+    if (order < 0) return;
+    if (order > 0) {
+      this.end(live, "superseded");
+    } else if (record.state === "ENDED") {
+      this.end(live, record.reason);
+    } else if (record.generation > live.facts.generation) {
+      const session = live.sessionText;
+      live.channel.end(remexError("session_superseded", { session }));
+    } else {
+      if (record.state === "ENDING") this.beginEnding(live, record.reason);
+      this.#setAvailability(live, record.availability);
+    }
+  }
+
+  /** New settings are in force. */
+  settings(live: LiveSession, config: ProjectedDeployment): void {
+    if (config.intervalVersion <= live.intervalVersion) return;
+    live.intervalVersion = config.intervalVersion;
+    live.channel.send([serverEvent({ case: "settings", value: settingsToWire(config) })]);
+  }
+
+  /** Asks the agent to resume over a new connection. */
+  goAway(live: LiveSession, reason: string): void {
+    live.channel.send([serverEvent({ case: "goAway", value: { reason } })]);
   }
 
   /** Tells the agent that its session is ENDING; offers stop at once (L8). */
-  function beginEnding(live: LiveSession, reason: string): void {
+  beginEnding(live: LiveSession, reason: string): void {
     if (live.ending) return;
     live.ending = true;
     live.channel.send([serverEvent({ case: "sessionEnding", value: { reason } })]);
-    admit(live);
-    deps.log.info({ ...live.logFields, reason }, "session is ending");
+    this.#admit(live);
+    this.#deps.log.info({ ...live.logFields, reason }, "session is ending");
   }
 
   /** Tells the agent that its session is over, and closes the stream. */
-  function end(live: LiveSession, reason: string): void {
-    const { agent } = live.facts;
-    const error = endedError(live.sessionText, agent, reason).failure;
+  end(live: LiveSession, reason: string): void {
+    const error = endedError(live.sessionText, live.facts.agent, reason).failure;
     const mustChange = error.code !== "session_ended";
     const value = { reason, ...(mustChange ? { error: errorDetailOf(error) } : {}) };
     live.ending = true;
     live.channel.send([serverEvent({ case: "sessionEnded", value })]);
-    deps.log.info({ ...live.logFields, reason }, "session ended");
+    this.#deps.log.info({ ...live.logFields, reason }, "session ended");
     live.channel.end();
   }
 
-  function beat(live: LiveSession, said: Beat): void {
-    const stated = said.capabilities;
-    let relayed = said;
-    if (stated !== undefined) {
-      const taken = changeCapabilities(live, statedCapabilities(stated));
-      const { capabilities: _stated, ...rest } = said;
-      // What the store is told is what the token allows, not what the agent claims (SEC-E3).
-      relayed = taken ? { ...rest, capabilities: capabilitiesToWire(live.capabilities) } : rest;
-    }
-    deps.beats().relay(live, relayed);
-    if (inventories.beat(live, said.inventoryDigest)) {
-      const value = { reason: "digest_differs" };
-      live.channel.send([serverEvent({ case: "inventoryRequest", value })]);
-    }
-  }
-
-  function changeCapabilities(
-    live: LiveSession,
-    stated: ReturnType<typeof statedCapabilities>,
-  ): boolean {
-    const { deployment } = live.facts;
-    const queues = deps.config(deployment)?.queues ?? live.capabilities.queues;
-    const decided = decideCapabilities(stated, { deployment, queues, scope: live.scope });
-    if (!decided.ok) {
-      const reason = decided.failure.message;
-      deps.log.warn({ ...live.logFields, reason }, "changed capabilities were not taken");
-      return false;
-    }
-    live.capabilities = decided.value;
-    deps.work().admission(live, true);
-    return true;
-  }
-
-  function inventory(live: LiveSession, said: Inventory): boolean {
-    const failure = decideInventorySize(said.entries.length, live.capabilities.slots);
-    if (failure === undefined) {
-      inventories.inventory(live, said.digest);
-      return true;
-    }
-    live.channel.end(new RemexError(failure));
-    return false;
-  }
-
-  async function goodbye(live: LiveSession, { empty, reason }: Goodbye): Promise<void> {
-    const { deployment, agent, session } = live.facts;
-    deps.log.info({ ...live.logFields, reason, empty }, "agent says goodbye");
-    const reply = await deps.sessions.leave(deployment, agent, session, empty);
-    if (reply.kind === "ending") beginEnding(live, reply.reason);
-    else if (reply.kind !== "refused") end(live, "goodbye");
-  }
-
-  function refuseTrigger(live: LiveSession, said: TriggerEvent): void {
-    const refusal = errorDetailOf(failureOf("not_served", { what: "trigger events" }));
-    const value = {
-      task: said.task,
-      ...(said.attempt === undefined ? {} : { attempt: said.attempt }),
-      refusal,
-    };
-    live.channel.send([serverEvent({ case: "triggerEventAnswer", value })]);
-  }
-
-  function failed(live: LiveSession, what: string): (err: unknown) => void {
-    return (err) => deps.log.warn({ ...live.logFields, err }, `${what} failed`);
-  }
-
   /** Deals with one event; true when it is for the scheduler. */
-  function take(live: LiveSession, { event }: AgentEvent): boolean {
+  #take(live: LiveSession, { event }: AgentEvent): boolean {
     switch (event.case) {
-      case "beat":
-        beat(live, event.value);
-        return false;
-      case "inventory":
-        return inventory(live, event.value);
-      case "report":
-        live.cancels.delete(event.value.task);
-        return true;
       case "accept":
       case "decline":
       case "progress":
         return true;
-      case "goodbye":
-        live.leaving = goodbye(live, event.value).catch(failed(live, "taking a goodbye"));
+      case "report":
+        live.cancels.delete(event.value.task);
+        return true;
+      case "inventory":
+        return this.#inventory(live, event.value);
+      case "beat":
+        this.#beat(live, event.value);
         return false;
+      case "goodbye": {
+        const failed = this.#failed(live, "taking a goodbye");
+        live.leaving = this.#goodbye(live, event.value).catch(failed);
+        return false;
+      }
       case "draining":
         live.draining = true;
-        admit(live);
+        this.#admit(live);
         return false;
       case "reauthenticate":
-        deps.reauthenticate(live, event.value.token).catch((error: unknown) => {
-          failed(live, "reauthentication")(error);
-        });
+        this.#deps
+          .reauthenticate(live, event.value.token)
+          .catch(this.#failed(live, "reauthentication"));
         return false;
       case "triggerEvent":
         refuseTrigger(live, event.value);
@@ -186,101 +199,83 @@ export function createSessionConduct(deps: SessionConductDeps) {
     }
   }
 
-  return {
-    beginEnding,
-    end,
+  #beat(live: LiveSession, said: Beat): void {
+    let relayed = said;
+    if (said.capabilities !== undefined) {
+      const { capabilities, ...rest } = said;
+      // What the store is told is what the token allows, not what the agent claims (SEC-E3).
+      relayed = this.#changeCapabilities(live, statedCapabilities(capabilities))
+        ? { ...rest, capabilities: capabilitiesToWire(live.capabilities) }
+        : rest;
+    }
+    this.#deps.beats().relay(live, relayed);
+    if (this.#inventories.beat(live, said.inventoryDigest)) {
+      const value = { reason: "digest_differs" };
+      live.channel.send([serverEvent({ case: "inventoryRequest", value })]);
+    }
+  }
 
-    /** What an agent said in one frame. */
-    events(live: LiveSession, events: readonly AgentEvent[]): void {
-      const forScheduler = events.filter((event) => take(live, event));
-      if (forScheduler.length > 0) deps.work().said(live, forScheduler);
-    },
+  #changeCapabilities(live: LiveSession, stated: AgentCapabilities): boolean {
+    const { deployment } = live.facts;
+    const queues = this.#deps.config(deployment)?.queues ?? live.capabilities.queues;
+    const decided = decideCapabilities(stated, { deployment, queues, scope: live.scope });
+    if (!decided.ok) {
+      const reason = decided.failure.message;
+      this.#deps.log.warn({ ...live.logFields, reason }, "changed capabilities were not taken");
+      return false;
+    }
+    live.capabilities = decided.value;
+    this.#deps.work().admission(live, true);
+    return true;
+  }
 
-    /** The hello's inventory counts as seen by the scheduler. */
-    helloInventory(live: LiveSession, said: Inventory | undefined): void {
-      if (said !== undefined) inventories.inventory(live, said.digest);
-    },
+  #inventory(live: LiveSession, said: Inventory): boolean {
+    const failure = decideInventorySize(said.entries.length, live.capabilities.slots);
+    if (failure === undefined) {
+      this.#inventories.inventory(live, said.digest);
+      return true;
+    }
+    live.channel.end(new RemexError(failure));
+    return false;
+  }
 
-    /** A lease was renewed: the agent's acknowledgement, wished cancels again (C4), its health. */
-    acknowledged(live: LiveSession, { ack, healthy }: BeatAcknowledged): void {
-      if (ack === undefined) return;
-      const events: ServerEvent[] = [serverEvent({ case: "beatAck", value: ack })];
-      for (const cancel of live.cancels.values()) {
-        events.push(serverEvent({ case: "cancel", value: cancel }));
-      }
-      live.channel.send(events);
-      if (ack.intervalVersion > BigInt(live.intervalVersion)) {
-        deps.onSettingsBehind(live.facts.deployment);
-      }
-      // The reason of a bad health comes with its verdict.
-      if (healthy) setHealth(live, "HEALTHY", "");
-      else if (live.health === "HEALTHY" || live.health === "REGISTERED") {
-        setHealth(live, "DEGRADED", "");
-      }
-    },
+  async #goodbye(live: LiveSession, { empty, reason }: Goodbye): Promise<void> {
+    const { deployment, agent, session } = live.facts;
+    this.#deps.log.info({ ...live.logFields, reason, empty }, "agent says goodbye");
+    const reply = await this.#deps.sessions.leave(deployment, agent, session, empty);
+    if (reply.kind === "ending") this.beginEnding(live, reply.reason);
+    else if (reply.kind !== "refused") this.end(live, "goodbye");
+  }
 
-    refused(live: LiveSession, { ending, reason }: BeatRefused): void {
-      if (ending) beginEnding(live, reason);
-      else end(live, reason);
-    },
+  #admit(live: LiveSession): void {
+    if (live.decideOffers()) this.#deps.work().admission(live, false);
+  }
 
-    verdict(live: LiveSession, { health, reason }: Verdict): void {
-      const word = agentHealths[health];
-      if (word === undefined || word === "UNSPECIFIED") return;
-      if (word === "FAILED" || word === "LEFT") end(live, reason);
-      else setHealth(live, word, reason);
-    },
+  #setHealth(live: LiveSession, health: AgentHealthWord, reason: string): void {
+    live.health = health;
+    live.healthReason = reason;
+    this.#admit(live);
+  }
 
-    /** Passes on what a scheduler says, and remembers wished cancels. */
-    tell(live: LiveSession, events: readonly ServerEvent[], roughBytes: number): void {
-      for (const { event } of events) {
-        if (event.case === "cancel") live.cancels.set(event.value.task, event.value);
-        else if (event.case === "reportAnswer") live.cancels.delete(event.value.task);
-      }
-      live.channel.send(events, roughBytes);
-    },
-
-    /** The store's record of the agent, as read after somebody changed it. */
-    changed(live: LiveSession, record: SessionRecord): void {
-      const order = compareRefs(record.session, live.facts.session);
-      // Read before this session was opened: it says nothing about it.
-      if (order < 0) return;
-      if (order > 0) {
-        end(live, "superseded");
-      } else if (record.state === "ENDED") {
-        end(live, record.reason);
-      } else if (record.generation > live.facts.generation) {
-        const session = live.sessionText;
-        live.channel.end(remexError("session_superseded", { session }));
-      } else {
-        if (record.state === "ENDING") beginEnding(live, record.reason);
-        setAvailability(live, record.availability);
-      }
-    },
-
-    /** New settings are in force. */
-    settings(live: LiveSession, config: ProjectedDeployment): void {
-      if (config.intervalVersion <= live.intervalVersion) return;
-      live.intervalVersion = config.intervalVersion;
-      live.channel.send([serverEvent({ case: "settings", value: settingsToWire(config) })]);
-    },
-
-    /** Asks the agent to resume over a new connection. */
-    goAway(live: LiveSession, reason: string): void {
-      live.channel.send([serverEvent({ case: "goAway", value: { reason } })]);
-    },
-
-    /** The stream is gone. */
-    gone(live: LiveSession): void {
-      inventories.forget(live);
-    },
-  };
-
-  function setAvailability(live: LiveSession, availability: Availability): void {
+  #setAvailability(live: LiveSession, availability: Availability): void {
     if (live.availability === availability) return;
     live.availability = availability;
     const value = { availability: availabilityToWire(availability) };
     live.channel.send([serverEvent({ case: "control", value })]);
-    admit(live);
+    this.#admit(live);
   }
+
+  #failed(live: LiveSession, what: string): (err: unknown) => void {
+    return (err) => this.#deps.log.warn({ ...live.logFields, err }, `${what} failed`);
+  }
+}
+
+function refuseTrigger(live: LiveSession, said: TriggerEvent): void {
+  const refusal = errorDetailOf(failureOf("not_served", { what: "trigger events" }));
+  const value = {
+    task: said.task,
+    ...(said.attempt === undefined ? {} : { attempt: said.attempt }),
+    refusal,
+  };
+  live.channel.send([serverEvent({ case: "triggerEventAnswer", value })]);
 }

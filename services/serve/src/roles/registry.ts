@@ -3,6 +3,7 @@
 
 import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
+import { Health, HealthCheckResponse_ServingStatus } from "@remex/proto/grpc/health/v1";
 import { BeatLinkEventSchema, HealthLinkService } from "@remex/proto/health/v1";
 import { AgentService } from "@remex/proto/registry/v1";
 import { RegistryEventSchema, SchedulerLinkService } from "@remex/proto/scheduler/v1";
@@ -12,6 +13,9 @@ import { formatAddress } from "@remex/runtime";
 import { subscribeSignals } from "@remex/store";
 import { dialLink, serviceKeyInterceptor } from "@remex/transport";
 import type { Role, RoleContext } from "./role.ts";
+
+/** A peer that takes longer to say that it is well is not well enough to send agents to. */
+const peerHealthTimeoutMs = 1_000;
 
 export function createRegistryRole(context: RoleContext): Role {
   const { replica, clock, log, localLinks, peers } = context;
@@ -49,6 +53,11 @@ export function createRegistryRole(context: RoleContext): Role {
     },
     verification: createClient(VerificationService, peers.transportTo("token", "registry")),
     peerAgents: (address) => createClient(AgentService, peers.transportAt(address, "registry")),
+    peerServes: async (address) => {
+      const health = createClient(Health, peers.transportAt(address, "registry"));
+      const { status } = await health.check({}, { timeoutMs: peerHealthTimeoutMs });
+      return status === HealthCheckResponse_ServingStatus.SERVING;
+    },
     dialMonitor: localLinks.dialler(
       { replica, hello: toMonitor },
       beatLink,
