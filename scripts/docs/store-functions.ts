@@ -48,7 +48,7 @@ export function renderPage(): string {
   for (const [aggregate, owner] of Object.entries(owners)) {
     const folder = path.join(storeFolder, aggregate, "functions");
     const files = readdirSync(folder).filter(
-      (file) => file.endsWith(".lua") && file !== "prelude.lua",
+      (file) => file.endsWith(".lua") && !file.startsWith("prelude"),
     );
     parts.push(
       "",

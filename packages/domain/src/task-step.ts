@@ -317,7 +317,8 @@ function giveUp(task: Task, event: EventOf<"giveUp">): TaskStep {
   if (task.state !== "ASSIGNED" || task.attempt.agent !== event.agent) {
     return { task, answer: none };
   }
-  if (!sameRef(task.attempt.session, event.session)) return { task, answer: none };
+  // Earlier sessions of the agent are over too: what none of its later inventories bound goes as well.
+  if (compareRefs(task.attempt.session, event.session) > 0) return { task, answer: none };
   const lost: EndedAttempt = { ...holderOf(task.attempt), stage: "LOST", reason: event.reason };
   const cost = task.attempt.stage === "OFFERED" ? "free" : "loss";
   return { task: conclude(task, lost, cost, "agent_lost"), answer: none };

@@ -12,26 +12,27 @@ export interface FunctionLibrary {
   readonly code: string;
 }
 
-const preludeFile = "prelude.lua";
+const preludePattern = /^prelude(_[a-z]+)?\.lua$/;
 const coreFolder = new URL("./functions/", import.meta.url);
 
 /**
  * Reads `<folder>/<verb>_<noun>.lua` files, each the body of a function that sees KEYS and ARGV, and
- * registers each as `<verb>_<noun>_v<version>`. `prelude.lua` of the core and of the folder come
- * first and are shared by all.
+ * registers each as `<verb>_<noun>_v<version>`. The core's `prelude.lua` and the folder's own
+ * (`prelude.lua`, then `prelude_<part>.lua` by name) come first and are shared by all.
  */
 export function readFunctionLibrary(
   aggregate: string,
   version: number,
   folder: URL,
 ): FunctionLibrary {
-  const files = readdirSync(folder)
-    .filter((file) => file.endsWith(".lua") && file !== preludeFile)
+  const all = readdirSync(folder)
+    .filter((file) => file.endsWith(".lua"))
     .sort();
+  const preludes = all.filter((file) => preludePattern.test(file));
   const name = `remex_${aggregate}_v${version}`;
-  const parts = [`#!lua name=${name}`, read(coreFolder, preludeFile)];
-  if (readdirSync(folder).includes(preludeFile)) parts.push(read(folder, preludeFile));
-  for (const file of files) {
+  const parts = [`#!lua name=${name}`, read(coreFolder, "prelude.lua")];
+  for (const file of preludes) parts.push(read(folder, file));
+  for (const file of all.filter((candidate) => !preludes.includes(candidate))) {
     const functionName = `${file.slice(0, -".lua".length)}_v${version}`;
     parts.push(
       `redis.register_function('${functionName}', function(KEYS, ARGV)\n${read(folder, file)}\nend)`,

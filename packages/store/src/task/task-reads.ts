@@ -104,7 +104,7 @@ export const listTasks = taskFunction<
 >({
   name: "list_tasks_v1",
   args: ({ below, most, look, states, queue, agent }) => [
-    below ?? "+inf",
+    below ?? "",
     most,
     look,
     // An empty list would reach the function as an object, which counts as empty too.
@@ -172,30 +172,37 @@ export const readChanges = taskFunction<
         const [position, at, changes] = listOf(entry).map(textOf);
         return {
           position: position ?? "",
-          changes: (changes ?? "")
-            .split("\u001e")
-            .map((change) => readChange(change, Number(at), keys)),
+          changes: readEntry(changes ?? "", Number(at), keys),
         };
       }),
     };
   },
 });
 
-function readChange(text: string, atMs: number, keys: ReadonlyMap<string, string>): TaskChangeRow {
-  const [id, state, attempt, stage, agent, outcome, reason, exit, message] = text.split("\u001f");
-  return {
-    id: id ?? "",
-    key: keys.get(id ?? "") ?? "",
-    state: state as TaskStateName,
-    attempt: attempt ?? "",
-    stage: (stage ?? "") as AttemptStageName | "",
-    agent: agent ?? "",
-    outcome: (outcome ?? "") as OutcomeKind | "",
-    reason: reason ?? "",
-    exitCode: exit === undefined || exit === "" ? undefined : Number(exit),
-    message: message ?? "",
-    atMs,
-  };
+const fieldsPerChange = 9;
+
+function readEntry(text: string, atMs: number, keys: ReadonlyMap<string, string>): TaskChangeRow[] {
+  const fields = text.split("\u001f");
+  const rows: TaskChangeRow[] = [];
+  for (let at = 0; at + fieldsPerChange <= fields.length; at += fieldsPerChange) {
+    const change = fields.slice(at, at + fieldsPerChange);
+    const [id = "", state, attempt = "", stage, agent = "", outcome, reason = ""] = change;
+    const [exit = "", message = ""] = change.slice(7);
+    rows.push({
+      id,
+      key: keys.get(id) ?? "",
+      state: state as TaskStateName,
+      attempt,
+      stage: (stage ?? "") as AttemptStageName | "",
+      agent,
+      outcome: (outcome ?? "") as OutcomeKind | "",
+      reason,
+      exitCode: exit === "" ? undefined : Number(exit),
+      message,
+      atMs,
+    });
+  }
+  return rows;
 }
 
 /** Who holds a task now. */

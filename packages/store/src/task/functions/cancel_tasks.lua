@@ -8,13 +8,12 @@ local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
 
 local function cancel_queued(row)
-  local key = task.key(call, row.id)
-  local v = redis.call('HMGET', key, 'lane', 'place')
+  local v = redis.call('HMGET', row.key, 'lane', 'place')
   redis.call('ZREM', call.tag .. ':lane:' .. v[1], v[2] .. ':' .. row.id)
-  redis.call('HSET', key, 'state', 'CANCELED', 'endedAtMs', call.now, 'reason', 'canceled_queued')
+  redis.call('HSET', row.key, 'state', 'CANCELED', 'endedAtMs', call.now_text, 'reason', 'canceled_queued')
   task.count(call, 'QUEUED', -1)
   task.count(call, 'CANCELED', 1)
-  call.ended[#call.ended + 1] = call.now .. ':' .. row.id
+  call.ended[#call.ended + 1] = call.now_text .. ':' .. row.id
   task.change(call, row.id, 'CANCELED', '', '', '', '', 'canceled_queued')
   return { 'CANCELED', '', '', '' }
 end
@@ -23,18 +22,17 @@ local answers, told = {}, {}
 for i, id in ipairs(cjson.decode(ARGV[3])) do
   local _, row = task.current(call, id, '', '')
   if not row.state then
-    local remembered = redis.call('HGET', call.tag .. ':remembered:' .. id, 'state')
-    answers[i] = { remembered or '', '', '', '' }
+    answers[i] = { redis.call('HGET', row.key, 'remembered') or '', '', '', '' }
   elseif row.state == 'QUEUED' then
     answers[i] = cancel_queued(row)
   elseif row.state ~= 'ASSIGNED' then
     answers[i] = { row.state, '', '', '' }
   elseif row.stage == 'OFFERED' then
-    task.conclude(call, row, { stage = 'DECLINED', state = 'CANCELED', reason = 'canceled', task_reason = 'canceled' })
+    task.conclude(call, row, 'DECLINED', 'canceled', 'CANCELED', nil, 'canceled')
     answers[i] = { 'CANCELED', row.agent, row.session, row.attempt }
   else
     if not row.cancel_wished then
-      redis.call('HSET', task.key(call, id), 'cancelWished', '1')
+      redis.call('HSET', row.key, 'cancelWished', '1')
       redis.call('HSET', call.tag .. ':cancels', id, row.agent)
       told[#told + 1] = row.agent
     end

@@ -26,10 +26,10 @@ local function judge(agent, session, problem, accept)
     return 'confirm'
   end
   if problem then
-    task.conclude(call, row, { stage = 'DECLINED', state = 'QUEUED', reason = problem })
+    task.conclude(call, row, 'DECLINED', problem, 'QUEUED')
     return problem
   end
-  redis.call('HSET', task.key(call, row.id), 'stage', 'CONFIRMED', 'sequence', accept[3])
+  redis.call('HSET', row.key, 'stage', 'CONFIRMED', 'sequence', accept[3])
   call.offered[#call.offered + 1] = row.id
   task.change(call, row.id, 'ASSIGNED', row.attempt, 'CONFIRMED', agent)
   return 'confirm'

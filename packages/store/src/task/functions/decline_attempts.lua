@@ -10,11 +10,7 @@ for _, item in ipairs(cjson.decode(ARGV[3])) do
   local row = task.current(call, item[2], item[1], item[3])
   if row and row.stage ~= 'STARTED' then
     taken = taken + 1
-    if row.cancel_wished then
-      task.conclude(call, row, { stage = 'DECLINED', state = 'CANCELED', reason = item[4], task_reason = 'canceled' })
-    else
-      task.conclude(call, row, { stage = 'DECLINED', state = 'QUEUED', reason = item[4] })
-    end
+    task.conclude(call, row, 'DECLINED', item[4], task.at_no_cost(row))
   end
 end
 task.finish(call)

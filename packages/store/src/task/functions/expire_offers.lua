@@ -11,7 +11,7 @@ for _, id in ipairs(due) do
   local _, row = task.current(call, id, '', '')
   if row.state == 'ASSIGNED' and row.stage == 'OFFERED' then
     expired[#expired + 1] = { row.agent, row.session, id, row.attempt }
-    task.conclude(call, row, { stage = 'DECLINED', state = 'QUEUED', reason = 'offer_expired' })
+    task.conclude(call, row, 'DECLINED', 'offer_expired', 'QUEUED')
   else
     call.offered[#call.offered + 1] = id
   end

@@ -31,12 +31,11 @@ for i = 1, #held, 2 do
       break
     end
     given = given + 1
-    local state, counter, task_reason = row.cancel_wished and 'CANCELED' or 'QUEUED', nil, nil
-    if row.cancel_wished then task_reason = 'canceled' end
-    if row.stage ~= 'OFFERED' then
-      state, counter, task_reason = task.after_loss(call, row.id, row.cancel_wished, 'agent_lost')
+    if row.stage == 'OFFERED' then
+      task.conclude(call, row, 'LOST', reason, task.at_no_cost(row))
+    else
+      task.conclude(call, row, 'LOST', reason, task.after_loss(row, 'agent_lost'))
     end
-    task.conclude(call, row, { stage = 'LOST', state = state, counter = counter, reason = reason, task_reason = task_reason })
   end
 end
 task.finish(call)

@@ -12,9 +12,9 @@ for _, item in ipairs(cjson.decode(ARGV[3])) do
   if row and row.stage ~= 'OFFERED' then
     taken = taken + 1
     if item[4] ~= '' then
-      redis.call('HSET', task.key(call, row.id), 'note', item[4])
+      redis.call('HSET', row.key, 'note', item[4])
     elseif row.stage == 'CONFIRMED' then
-      redis.call('HSET', task.key(call, row.id), 'stage', 'STARTED', 'startedAtMs', call.now)
+      redis.call('HSET', row.key, 'stage', 'STARTED', 'startedAtMs', call.now_text)
       task.change(call, row.id, 'ASSIGNED', row.attempt, 'STARTED', row.agent)
     end
   end

@@ -14,15 +14,20 @@ local newest_id = newest[1] and newest[1][1] or redis.call('HGET', call.tag .. '
 local trimmed = redis.call('HGET', call.tag .. ':counts', 'trimmedTo') or ''
 if ARGV[3] == '' then return { newest_id, trimmed, {}, {} } end
 local entries, keys, seen = {}, {}, {}
+local function note_key(id)
+  if seen[id] then return end
+  seen[id] = true
+  keys[#keys + 1] = id
+  keys[#keys + 1] = redis.call('HGET', task.key(call, id), 'key') or ''
+end
 for i, entry in ipairs(redis.call('XRANGE', stream, '(' .. ARGV[3], '+', 'COUNT', ARGV[4])) do
   local fields = entry[2]
   entries[i] = { entry[1], fields[2], fields[6] }
-  for id in string.gmatch('\30' .. fields[6], '\30([^\31]*)') do
-    if not seen[id] then
-      seen[id] = true
-      keys[#keys + 1] = id
-      keys[#keys + 1] = redis.call('HGET', task.key(call, id), 'key') or ''
-    end
+  local position, field = 1, 0
+  while position do
+    local stop = string.find(fields[6], '\31', position, true)
+    if field % 9 == 0 then note_key(string.sub(fields[6], position, (stop or 0) - 1)) end
+    position, field = stop and stop + 1, field + 1
   end
 end
 return { newest_id, trimmed, entries, keys }

@@ -9,12 +9,11 @@ local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
 
 local function bind(row, session)
-  if row.session ~= session then redis.call('HSET', task.key(call, row.id), 'session', session) end
+  if row.session ~= session then redis.call('HSET', row.key, 'session', session) end
 end
 
 local function lost_at_no_cost(row)
-  task.conclude(call, row, { stage = 'LOST', state = row.cancel_wished and 'CANCELED' or 'QUEUED', reason = 'not_in_inventory',
-    task_reason = row.cancel_wished and 'canceled' or nil })
+  task.conclude(call, row, 'LOST', 'not_in_inventory', task.at_no_cost(row))
 end
 
 local function judge_entry(row, session, word)
@@ -45,8 +44,7 @@ local function judge_absent(row, session, sequence)
   elseif row.stage == 'CONFIRMED' then
     lost_at_no_cost(row)
   else
-    local state, counter, reason = task.after_loss(call, row.id, row.cancel_wished, 'agent_lost')
-    task.conclude(call, row, { stage = 'LOST', state = state, counter = counter, reason = 'not_in_inventory', task_reason = reason })
+    task.conclude(call, row, 'LOST', 'not_in_inventory', task.after_loss(row, 'agent_lost'))
   end
 end
 

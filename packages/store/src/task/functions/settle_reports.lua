@@ -11,7 +11,7 @@ local groups, bytes, at = cjson.decode(ARGV[3]), ARGV[4], 1
 
 -- The result that was taken from this attempt before, by its digest.
 local function taken_digest(row, attempt)
-  local v = redis.call('HMGET', task.key(call, row.id), 'outcomeDigest', 'earlier')
+  local v = redis.call('HMGET', row.key, 'outcomeDigest', 'earlier')
   if row.attempt == attempt and row.stage == 'ENDED' then return v[1] end
   return v[2] and string.match(';' .. v[2], ';' .. string.gsub(attempt, '%.', '%%.') .. '=([^;]*)')
 end
@@ -20,7 +20,7 @@ local function refuse(row, report)
   if not row.state then return 'UNKNOWN_TASK' end
   local digest = taken_digest(row, report[2])
   if digest then return digest == report[7] and 'DUPLICATE' or 'CONFLICT' end
-  redis.call('HINCRBY', task.key(call, row.id), 'staleReports', 1)
+  redis.call('HINCRBY', row.key, 'staleReports', 1)
   local superseded = row.state == 'ASSIGNED' and row.attempt ~= report[2] and row.attempt or ''
   local reason = row.attempt == report[2] and (row.stage == 'OFFERED' and 'not_confirmed' or 'not_held')
     or row.state == 'CANCELED' and 'canceled' or 'superseded'
@@ -28,7 +28,7 @@ local function refuse(row, report)
 end
 
 local function after_failure(row)
-  local v = redis.call('HMGET', task.key(call, row.id), 'retries', 'maxRetries')
+  local v = redis.call('HMGET', row.key, 'retries', 'maxRetries')
   if not row.cancel_wished and tonumber(v[1] or 0) < tonumber(v[2] or 0) then return 'QUEUED', 'retries', 'retry' end
   return 'FAILED'
 end
@@ -39,18 +39,17 @@ local function take(row, report, outcome)
     state, counter = after_failure(row)
   elseif kind == 'ABORTED' then
     local loss_reason
-    state, counter, loss_reason = task.after_loss(call, row.id, row.cancel_wished, reason)
+    state, counter, loss_reason = task.after_loss(row, reason)
     task_reason = loss_reason or reason
   elseif kind == 'DUPLICATE_START' then
     state, task_reason = 'CANCELED', 'duplicate_start'
   end
   local to_set = { 'outcome', outcome, 'outcomeDigest', report[7] }
   if report[9] == 1 and row.stage == 'CONFIRMED' then
-    to_set[5], to_set[6] = 'startedAtMs', call.now
+    to_set[5], to_set[6] = 'startedAtMs', call.now_text
     task.change(call, row.id, 'ASSIGNED', row.attempt, 'STARTED', row.agent)
   end
-  task.conclude(call, row, { stage = 'ENDED', state = state, counter = counter, task_reason = task_reason, pairs = to_set,
-    outcome = kind, exit = report[5], message = report[6] })
+  task.conclude(call, row, 'ENDED', nil, state, counter, task_reason, to_set, kind, report[5], report[6])
   return 'ACCEPTED'
 end
 

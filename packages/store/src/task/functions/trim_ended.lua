@@ -8,23 +8,29 @@ local REMEMBERED_MS, ENTRIES = 86400000, 200
 local config = redis.call('HMGET', KEYS[1], 'retentionMs', 'maxEnded')
 local oldest = call.now - tonumber(config[1] or 86400000)
 local ended, surplus = call.tag .. ':ended', redis.call('LLEN', call.tag .. ':ended') - tonumber(config[2] or 100000)
-local removed, gone = 0, {}
+local removed = 0
 for _, entry in ipairs(redis.call('LRANGE', ended, 0, ARGV[3] - 1)) do
   local at, id = string.match(entry, '^(%d+):(.*)$')
   if removed >= surplus and tonumber(at) > oldest then break end
   removed = removed + 1
   local v = redis.call('HMGET', task.key(call, id), 'state', 'digest')
   if v[1] then
-    local remembered = call.tag .. ':remembered:' .. id
-    redis.call('HSET', remembered, 'state', v[1], 'digest', v[2])
-    redis.call('PEXPIRE', remembered, REMEMBERED_MS)
     redis.call('DEL', task.key(call, id))
+    redis.call('HSET', task.key(call, id), 'remembered', v[1], 'digest', v[2])
+    redis.call('PEXPIRE', task.key(call, id), REMEMBERED_MS)
     task.count(call, v[1], -1)
-    gone[#gone + 1] = id
   end
 end
 if removed > 0 then redis.call('LTRIM', ended, removed, -1) end
-if #gone > 0 then redis.call('ZREM', call.tag .. ':index', unpack(gone)) end
+
+-- The list of all submissions loses what is gone at its old end; a task that lives on holds what came after it.
+local submitted, forgotten = call.tag .. ':submitted', 0
+for _, id in ipairs(redis.call('LRANGE', submitted, 0, ARGV[3] - 1)) do
+  if redis.call('HEXISTS', task.key(call, id), 'state') == 1 then break end
+  forgotten = forgotten + 1
+end
+if forgotten > 0 then redis.call('LTRIM', submitted, forgotten, -1) end
+task.count(call, 'submittedGone', forgotten)
 
 local counts, stream = call.tag .. ':counts', call.tag .. ':changes'
 local kept, dropped, last = tonumber(redis.call('HGET', counts, 'changesKept') or 0), 0, nil
