@@ -25,19 +25,24 @@ export function cleanEnvironment() {
 }
 
 /**
- * Runs a program quietly and resolves with its exit code and the end of its output.
+ * Runs a program quietly and resolves with its exit code, all that it wrote to standard output, and the
+ * end of everything that it wrote.
  * @param {string} command @param {string[]} args @param {{cwd?: string, env?: NodeJS.ProcessEnv}} options
- * @returns {Promise<{code: number, output: string}>}
+ * @returns {Promise<{code: number, stdout: string, output: string}>}
  */
 export function runQuietly(command, args, options = {}) {
   return new Promise((resolve, reject) => {
     const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    let stdout = "";
     let output = "";
-    const keep = (/** @type {Buffer} */ chunk) => {
-      output = (output + chunk.toString()).slice(-keptOutputChars);
+    const keep = (/** @type {string} */ text) => {
+      output = (output + text).slice(-keptOutputChars);
     };
-    child.stdout.on("data", keep);
-    child.stderr.on("data", keep);
+    child.stdout.setEncoding("utf8").on("data", (/** @type {string} */ text) => {
+      stdout += text;
+      keep(text);
+    });
+    child.stderr.setEncoding("utf8").on("data", keep);
     quietChildren.add(child);
     child.on("error", (error) => {
       quietChildren.delete(child);
@@ -45,7 +50,7 @@ export function runQuietly(command, args, options = {}) {
     });
     child.on("close", (code) => {
       quietChildren.delete(child);
-      resolve({ code: code ?? 1, output });
+      resolve({ code: code ?? 1, stdout, output });
     });
   });
 }

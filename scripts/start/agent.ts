@@ -6,9 +6,8 @@ import path from "node:path";
 import { step } from "../launch/progress.mjs";
 import { rootDir } from "../launch/toolchain.mjs";
 import type { ControlPlane } from "./control-plane.ts";
-import { deployment } from "./control-plane.ts";
 import type { Programs } from "./programs.ts";
-import { waitUntil } from "./wait.ts";
+import { answers, waitUntil } from "./wait.ts";
 
 export const agentName = "agent-1";
 const agentMain = path.join(rootDir, "packages", "agent", "src", "main.ts");
@@ -19,7 +18,7 @@ export interface AgentSettings {
   readonly runtime: "airflow" | "process";
   readonly queues: readonly string[];
   readonly slots: number;
-  readonly metricsPort: number;
+  readonly healthPort: number;
   /** What the runtime needs beyond the bare environment. */
   readonly env: NodeJS.ProcessEnv;
   /** A folder that comes first on the agent's PATH. */
@@ -44,19 +43,16 @@ export async function startAgent(
   const stateDir = path.join(settings.dataDir, "agent");
   mkdirSync(stateDir, { recursive: true, mode: 0o700 });
   const options = {
-    server: plane.agentsTarget,
-    insecure: "true",
+    url: plane.agentsUrl,
     "token-file": settings.tokenFile,
     name: agentName,
     runtime: settings.runtime,
     queues: settings.queues.join(","),
     slots: String(settings.slots),
     "state-dir": stateDir,
-    "metrics-listen": `127.0.0.1:${settings.metricsPort}`,
+    "health-listen": `127.0.0.1:${settings.healthPort}`,
   };
-  const flags = Object.entries(options).flatMap(([name, value]) =>
-    value === "true" ? [`--${name}`] : [`--${name}`, value],
-  );
+  const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);
   await step(`starting ${agentName} (runtime ${settings.runtime})`, async () => {
     await programs.start({
       name: agentName,
@@ -67,14 +63,7 @@ export async function startAgent(
       stage: 3,
     });
     const fix = `read ${programs.logFileOf(agentName)}`;
-    await waitUntil(agentName, 90_000, () => isActive(plane), fix);
+    const ready = () => answers(`http://127.0.0.1:${settings.healthPort}/readyz`);
+    await waitUntil(agentName, 90_000, ready, fix);
   });
-}
-
-async function isActive(plane: ControlPlane): Promise<true | undefined> {
-  const agents = await plane.remex<{ name?: string; agent?: string; state?: string }[]>(
-    ...["agents", "list", "--deployment", deployment],
-  );
-  const found = agents.find((each) => (each.name ?? each.agent) === agentName);
-  return found?.state?.toUpperCase().includes("ACTIVE") ? true : undefined;
 }

@@ -15,7 +15,8 @@ export interface AirflowApi {
   /** True once the DAG is known and its file has been read without errors. */
   hasDag(dag: string): Promise<true | undefined>;
   importErrors(): Promise<readonly string[]>;
-  unpause(dag: string): Promise<void>;
+  /** Pauses or unpauses all DAGs. */
+  setPaused(paused: boolean): Promise<void>;
   /** @returns the run's id */
   trigger(dag: string): Promise<string>;
   runState(dag: string, run: string): Promise<string>;
@@ -32,6 +33,16 @@ interface RawTaskInstance {
 }
 
 const callTimeoutMs = 30_000;
+/** SQLite lets one writer in at a time, and Airflow answers 500 when a write has waited 5 s in vain. */
+const patience = { tries: 5, pauseMs: 1_000 };
+
+class AirflowError extends Error {
+  readonly status: number;
+  constructor(status: number, message: string) {
+    super(message);
+    this.status = status;
+  }
+}
 
 export function createAirflowApi(baseUrl: string): AirflowApi {
   let token: Promise<string> | undefined;
@@ -44,7 +55,20 @@ export function createAirflowApi(baseUrl: string): AirflowApi {
     return ((await response.json()) as { access_token: string }).access_token;
   }
 
+  /** Only for calls that may be made twice. */
   async function call<T>(method: string, route: string, body?: unknown): Promise<T> {
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return await callOnce<T>(method, route, body);
+      } catch (error) {
+        const passes = error instanceof AirflowError && error.status >= 500;
+        if (!passes || tries === patience.tries) throw error;
+        await new Promise((resolve) => setTimeout(resolve, patience.pauseMs));
+      }
+    }
+  }
+
+  async function callOnce<T>(method: string, route: string, body: unknown): Promise<T> {
     token ??= fetchToken();
     // A token that could not be had is asked for again at the next call.
     token.catch(() => {
@@ -57,7 +81,8 @@ export function createAirflowApi(baseUrl: string): AirflowApi {
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     });
     if (!response.ok) {
-      throw new Error(
+      throw new AirflowError(
+        response.status,
         `airflow answered ${response.status} to ${method} ${route}: ${await response.text()}`,
       );
     }
@@ -86,15 +111,17 @@ export function createAirflowApi(baseUrl: string): AirflowApi {
       );
       return answer.import_errors.map((error) => `${error.filename}: ${error.stack_trace}`);
     },
-    unpause: async (dag) => {
-      await call("PATCH", `/dags/${dag}`, { is_paused: false });
+    setPaused: async (paused) => {
+      await call("PATCH", "/dags?dag_id_pattern=~&limit=100", { is_paused: paused });
     },
     trigger: async (dag) => {
-      const run = await call<{ dag_run_id: string }>("POST", `/dags/${dag}/dagRuns`, {
-        logical_date: null,
-        conf: {},
+      const run = `remex__${new Date().toISOString()}`;
+      const body = { dag_run_id: run, logical_date: null, conf: {} };
+      await call("POST", `/dags/${dag}/dagRuns`, body).catch((error: unknown) => {
+        // An earlier try of the same call has made it, and its answer was lost.
+        if (!(error instanceof AirflowError && error.status === 409)) throw error;
       });
-      return run.dag_run_id;
+      return run;
     },
     runState: async (dag, run) => (await call<{ state: string }>("GET", runRoute(dag, run))).state,
     taskInstances: async (dag, run) => {

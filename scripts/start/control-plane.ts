@@ -15,7 +15,8 @@ const cliMain = path.join(rootDir, "packages", "cli", "src", "main.ts");
 
 export interface ControlPlane {
   readonly url: string;
-  readonly agentsTarget: string;
+  /** Where agents connect to. */
+  readonly agentsUrl: string;
   /** Runs one remex command as the admin and resolves with what it printed as JSON. */
   remex<T>(...args: string[]): Promise<T>;
 }
@@ -23,11 +24,11 @@ export interface ControlPlane {
 function createRemexCommand(url: string, keyFile: string): ControlPlane["remex"] {
   return async (...args) => {
     const env = { ...process.env, REMEX_URL: url, REMEX_KEY_FILE: keyFile };
-    const run = await runQuietly(process.execPath, [cliMain, ...args, "-o", "json"], {
+    const run = await runQuietly(process.execPath, [cliMain, "-o", "json", ...args], {
       env,
       cwd: rootDir,
     });
-    if (run.code === 0) return JSON.parse(run.output);
+    if (run.code === 0) return JSON.parse(run.stdout);
     throw new LaunchError(
       `remex ${args.join(" ")} failed:\n${run.output.trim()}`,
       "npm start -- --clean, then npm start",
@@ -69,15 +70,9 @@ export async function startControlPlane(
   const url = `http://127.0.0.1:${ports.gateway}`;
   return {
     url,
-    agentsTarget: `127.0.0.1:${ports.agents}`,
+    agentsUrl: `http://127.0.0.1:${ports.agents}`,
     remex: createRemexCommand(url, path.join(dir, "admin.key")),
   };
-}
-
-/** Keeps a credential that is shown once; the next start uses it again. */
-async function ensureSecret(file: string, create: () => Promise<string>): Promise<string> {
-  if (!existsSync(file)) writeFileSync(file, await create(), { mode: 0o600 });
-  return file;
 }
 
 export interface Access {
@@ -85,39 +80,50 @@ export interface Access {
   readonly submitterKeyFile: string;
 }
 
+interface Deployment {
+  readonly deployment: string;
+  readonly settings?: { readonly airflowApiUrl?: string };
+}
+
+/** Makes the deployment once, and tells it where Airflow is this time, if it runs. */
+async function ensureDeployment(
+  plane: ControlPlane,
+  airflowUrl: string | undefined,
+): Promise<void> {
+  const all = await plane.remex<readonly Deployment[]>("deployments", "list");
+  const known = all.find((each) => each.deployment === deployment);
+  const settings = airflowUrl === undefined ? [] : ["--airflow-api-url", airflowUrl];
+  if (known === undefined) {
+    await plane.remex("deployments", "create", deployment, ...settings);
+  } else if (airflowUrl !== undefined && known.settings?.airflowApiUrl !== airflowUrl) {
+    await plane.remex("deployments", "update", deployment, ...settings);
+  }
+}
+
+/** Keeps a credential that is shown once; the next start uses it again. */
+async function ensureSecret(plane: ControlPlane, file: string, args: string[]): Promise<string> {
+  if (existsSync(file)) return file;
+  // The name of one that was made and never kept is taken.
+  const name = `${path.parse(file).name}-${Date.now().toString(36)}`;
+  const common = ["--deployment", deployment, "--name", name, "--expires", "never"];
+  const { value } = await plane.remex<{ value: string }>(...args, ...common);
+  writeFileSync(file, `${value}\n`, { mode: 0o600 });
+  return file;
+}
+
 /** Makes the deployment, an agent token and a submitter key, each once per data folder. */
-export async function ensureAccess(plane: ControlPlane, dataDir: string): Promise<Access> {
+export async function ensureAccess(
+  plane: ControlPlane,
+  dataDir: string,
+  airflowUrl: string | undefined,
+): Promise<Access> {
   return step("preparing the deployment, an agent token and a submitter key", async () => {
-    const known = await plane.remex<{ deployment?: string; slug?: string }[]>(
-      "deployments",
-      "list",
-    );
-    const exists = known.some((each) => (each.slug ?? each.deployment) === deployment);
-    if (!exists) await plane.remex("deployments", "create", deployment);
-    const token = [
-      "tokens",
-      "create",
-      "--deployment",
-      deployment,
-      "--name",
-      "start",
-      "--expires",
-      "never",
-    ];
-    const key = [
-      "keys",
-      "create",
-      "--deployment",
-      deployment,
-      "--name",
-      "airflow",
-      "--role",
-      "submitter",
-    ];
-    const create = async (args: string[]) => (await plane.remex<{ value: string }>(...args)).value;
-    return {
-      tokenFile: await ensureSecret(path.join(dataDir, "agent.token"), () => create(token)),
-      submitterKeyFile: await ensureSecret(path.join(dataDir, "submitter.key"), () => create(key)),
-    };
+    await ensureDeployment(plane, airflowUrl);
+    const key = ["keys", "create", "--role", "submitter"];
+    const [tokenFile, submitterKeyFile] = await Promise.all([
+      ensureSecret(plane, path.join(dataDir, "agent.token"), ["tokens", "create"]),
+      ensureSecret(plane, path.join(dataDir, "submitter.key"), key),
+    ]);
+    return { tokenFile, submitterKeyFile };
   });
 }

@@ -45,16 +45,17 @@ async function runWork(
 ): Promise<RunResult> {
   const { dataDir } = options;
   const venv = options.withAirflow ? await ensureAirflowVenv() : undefined;
+  const airflowUrl = options.withAirflow ? `http://127.0.0.1:${ports.airflow}` : undefined;
   const redisUrl = await startRedis(programs, dataDir);
   const plane = await startControlPlane(programs, { dataDir, redisUrl, ports });
-  const access = await ensureAccess(plane, dataDir);
+  const access = await ensureAccess(plane, dataDir, airflowUrl);
   const agent = {
-    ...{ dataDir, tokenFile: access.tokenFile, slots: agentSlots, metricsPort: ports.agentMetrics },
+    ...{ dataDir, tokenFile: access.tokenFile, slots: agentSlots, healthPort: ports.agentHealth },
     queues: ["default"],
   };
   if (venv === undefined) {
     await startAgent(programs, plane, { ...agent, runtime: "process", env: {}, bin: undefined });
-    return runSamples(plane);
+    return runSamples(plane, dataDir);
   }
   const airflow = {
     venv,
@@ -79,7 +80,7 @@ function addresses(options: StartOptions, ports: Ports): string {
   const lines = [
     ["Remex API (REMEX_URL)", `http://127.0.0.1:${ports.gateway}`],
     ["admin key", path.join(options.dataDir, "control-plane", "admin.key")],
-    ["agents connect to", `127.0.0.1:${ports.agents}`],
+    ["agents connect to", `http://127.0.0.1:${ports.agents}`],
     ["control-plane metrics", `http://127.0.0.1:${ports.metrics}/metrics`],
     ...(options.withAirflow
       ? [["Airflow", `http://127.0.0.1:${ports.airflow} (no password)`]]

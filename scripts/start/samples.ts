@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What runs on the agent when Airflow is left out: a few plain commands, one of which waits and one of which retries.
 
+import path from "node:path";
 import { say, step } from "../launch/progress.mjs";
 import { type ControlPlane, deployment } from "./control-plane.ts";
 import { describeChange, type RunResult, type TaskLine } from "./summary.ts";
@@ -8,58 +9,81 @@ import { describeChange, type RunResult, type TaskLine } from "./summary.ts";
 const finishedWithinMs = 120_000;
 const pollMs = 300;
 
-/** By name: the command, as the shell would get it. */
-const samples: Readonly<Record<string, string>> = {
-  hello: "echo hello from $(hostname)",
-  count: "for i in 1 2 3; do echo $i; sleep 1; done",
-  largest_files: "du -a . 2>/dev/null | sort -rn | head -5",
-  environment: 'env | grep -c "" && test -z "$REMEX_TOKEN"',
-};
-
-interface RemexTask {
-  readonly task: string;
-  readonly state: string;
-  readonly agent?: string;
-  readonly tries?: number;
-  readonly durationSeconds?: number;
+interface Sample {
+  readonly command: string;
+  readonly options?: readonly string[];
 }
 
-function toLine(name: string, task: RemexTask): TaskLine {
+function samplesOf(dataDir: string): Readonly<Record<string, Sample>> {
   return {
-    group: "sample",
-    task: name,
-    state: task.state.toLowerCase(),
-    agent: task.agent ?? "",
-    tries: task.tries ?? 1,
-    seconds: task.durationSeconds,
+    hello: { command: "echo hello from $(hostname)" },
+    count: { command: "for i in 1 2 3; do echo $i; sleep 1; done" },
+    largest_files: { command: "du -a . 2>/dev/null | sort -rn | head -5" },
+    no_token: { command: 'test -z "$REMEX_AGENT_TOKEN$REMEX_KEY"' },
+    // Its first try leaves the mark that its second one takes away.
+    succeeds_on_second_try: {
+      command: 'rmdir "$MARK" || { mkdir "$MARK"; echo "the first try fails on purpose"; exit 1; }',
+      options: ["--max-retries", "2", "--env", `MARK=${path.join(dataDir, "tried-once")}`],
+    },
   };
 }
 
-async function follow(plane: ControlPlane, name: string, id: string): Promise<TaskLine> {
-  let told = "";
+/** What is read of a task; times are RFC 3339, durations are like "1.5s". */
+interface RemexTask {
+  readonly task: string;
+  readonly state: string;
+  readonly attempts: number;
+  readonly attempt?: {
+    readonly agent: string;
+    readonly stage: string;
+    readonly outcome?: { readonly runTime?: string };
+  };
+}
+
+function toLine(name: string, task: RemexTask): TaskLine {
+  const state = task.state.replace("TASK_STATE_", "").toLowerCase();
+  const runTime = task.attempt?.outcome?.runTime;
+  const runs = state === "assigned" && task.attempt?.stage === "ATTEMPT_STAGE_STARTED";
+  return {
+    group: "sample",
+    task: name,
+    state: runs ? "running" : state,
+    agent: task.attempt?.agent ?? "",
+    tries: task.attempts,
+    seconds: runTime === undefined ? undefined : Number.parseFloat(runTime),
+  };
+}
+
+async function submit(plane: ControlPlane, { command, options = [] }: Sample): Promise<string> {
+  const words = ["tasks", "submit", "--deployment", deployment, ...options];
+  return (await plane.remex<{ task: string }>(...words, "--", "sh", "-c", command)).task;
+}
+
+/** Asks until all have ended, saying what changed. */
+async function follow(plane: ControlPlane, names: Map<string, string>): Promise<TaskLine[]> {
+  const told = new Map<string, string>();
   const deadline = performance.now() + finishedWithinMs;
   for (;;) {
-    const line = toLine(
-      name,
-      await plane.remex<RemexTask>("tasks", "get", id, "--deployment", deployment),
-    );
-    if (line.state !== told) say(describeChange(line));
-    told = line.state;
-    const ended = !["pending", "offered", "starting", "running"].includes(line.state);
-    if (ended || performance.now() > deadline) return line;
+    const tasks = await plane.remex<RemexTask[]>("tasks", "list", "--deployment", deployment);
+    const lines = tasks
+      .filter(({ task }) => names.has(task))
+      .map((task) => toLine(names.get(task.task) ?? "", task));
+    for (const line of lines) {
+      if (told.get(line.task) !== line.state) say(describeChange(line));
+      told.set(line.task, line.state);
+    }
+    const open = lines.filter(({ state }) => ["queued", "assigned", "running"].includes(state));
+    if (open.length === 0 || performance.now() > deadline) return lines;
     await new Promise((resolve) => setTimeout(resolve, pollMs));
   }
 }
 
-export async function runSamples(plane: ControlPlane): Promise<RunResult> {
+export async function runSamples(plane: ControlPlane, dataDir: string): Promise<RunResult> {
   return step("running sample commands on the agent", async () => {
-    const submitted: [string, string][] = [];
-    for (const [name, command] of Object.entries(samples)) {
-      const submit = ["tasks", "submit", "--deployment", deployment, "--queue", "default"];
-      const task = await plane.remex<{ task: string }>(...submit, "--", "sh", "-c", command);
-      submitted.push([name, task.task]);
-    }
-    const tasks = await Promise.all(submitted.map(([name, id]) => follow(plane, name, id)));
+    const submitted = Object.entries(samplesOf(dataDir)).map(
+      async ([name, sample]) => [await submit(plane, sample), name] as const,
+    );
+    const tasks = await follow(plane, new Map(await Promise.all(submitted)));
     return {
       groups: tasks.map((line) => ({ group: line.task, succeeded: line.state === "succeeded" })),
       tasks,
