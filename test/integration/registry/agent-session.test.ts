@@ -438,3 +438,34 @@ describe("failing", () => {
     expect(after()[0]?.value).toMatchObject({ inventory: { sequence: 3n } });
   });
 });
+
+describe("a store that is away", () => {
+  it("PROTOCOL-L1 D4: nothing is acknowledged without Redis, hellos are told to come back, and all of it recovers", async () => {
+    const stream = agent.open("good", goodHello(name));
+    await stream.welcome();
+    stream.beat(1);
+    await stream.hear("beatAck");
+    await fixture.redis.kill();
+    stream.beat(2);
+    await waitFor(
+      async () => {
+        await fixture.monitor.scanOnce();
+        return fixture.monitor.problems().length > 0;
+      },
+      { what: "a monitor that says so" },
+    );
+    const late = createFakeAgent(fixture.target);
+    expect(await late.open("good", goodHello(`${name}-b`)).ended).toMatchObject({
+      connectCode: "unavailable",
+      retryable: true,
+    });
+    late.close();
+    expect(stream.heard.filter(({ event }) => event.case === "beatAck")).toHaveLength(1);
+    await fixture.redis.start();
+    await waitFor(() => fixture.store.redis.status === "ready", { what: "redis" });
+    stream.beat(3);
+    await stream.hear("beatAck", (ack) => ack.sequence === 3n);
+    await fixture.monitor.scanOnce();
+    expect(fixture.monitor.problems()).toEqual([]);
+  });
+});

@@ -3,6 +3,7 @@
 
 import { readFunctionLibrary } from "../core/function-library.ts";
 import { channels, configKey, globalKeys } from "../core/keys.ts";
+import { plainRead } from "../core/plain-read.ts";
 import { defineFunction, type Store } from "../core/store.ts";
 
 /** What is projected of a deployment; durations in ms. */
@@ -86,10 +87,10 @@ export function createDeploymentStore(store: Store): DeploymentStore {
       return result;
     },
     load: async (deployment) => {
-      const fields = await store.redis.hgetall(configKey(deployment));
+      const fields = await plainRead("config", store.redis.hgetall(configKey(deployment)));
       return fields.revision === undefined ? undefined : fromFields(deployment, fields);
     },
-    list: () => store.redis.smembers(globalKeys.deployments),
+    list: () => plainRead("deployments", store.redis.smembers(globalKeys.deployments)),
   };
 }
 

@@ -2,8 +2,8 @@
 // The session aggregate as services hold it: opens, renews, judges and ends sessions of agents.
 
 import type { SessionRef } from "@remex/domain";
+import { plainRead } from "../core/plain-read.ts";
 import type { Store } from "../core/store.ts";
-import { StoreUnavailable } from "../core/store-error.ts";
 import { giveupKey, sessionKey } from "./keys.ts";
 import {
   type AgentsReply,
@@ -127,13 +127,4 @@ export function createSessionStore(store: Store, now: () => number | "" = () => 
     countStaleReports: (deployment, counts) =>
       store.call(countStaleReports, { deployment, counts }),
   };
-}
-
-// A read has no effect, so whether it was sent makes no difference to the caller.
-async function plainRead<Value>(what: string, reading: Promise<Value>): Promise<Value> {
-  try {
-    return await reading;
-  } catch (cause) {
-    throw new StoreUnavailable("not_sent", what, { cause });
-  }
 }
