@@ -36,47 +36,75 @@ export interface BeatBatcher {
 const mostPerCall = 1_000;
 
 export function createBeatBatcher(deps: BeatBatcherDeps): BeatBatcher {
-  const waiting = new Map<string, Waiting[]>();
-  const renewing = new Set<string>();
-  let malformed = 0;
+  return new RenewingBatcher(deps);
+}
 
-  // One call at a time per deployment: what arrives meanwhile is the next call's batch.
-  async function drain(deployment: string): Promise<void> {
-    renewing.add(deployment);
-    try {
-      for (let batch = take(deployment); batch.length > 0; batch = take(deployment)) {
-        await renew(deployment, batch);
-      }
-    } finally {
-      renewing.delete(deployment);
+class RenewingBatcher implements BeatBatcher {
+  readonly #deps: BeatBatcherDeps;
+  readonly #waiting = new Map<string, Waiting[]>();
+  readonly #renewing = new Set<string>();
+  #malformed = 0;
+
+  constructor(deps: BeatBatcherDeps) {
+    this.#deps = deps;
+  }
+
+  add(source: BeatSource, beats: readonly AgentBeat[]): void {
+    for (const relayed of beats) {
+      const beat = leaseBeatOf(relayed);
+      if (beat === undefined) this.#malformed += 1;
+      else append(this.#waiting, relayed.deployment, { source, relayed, beat });
+    }
+    for (const deployment of this.#waiting.keys()) {
+      if (this.#renewing.has(deployment)) continue;
+      this.#renewing.add(deployment);
+      // The rest of this turn's beats join the batch.
+      setImmediate(() => void this.#drain(deployment));
     }
   }
 
-  function take(deployment: string): Waiting[] {
-    const all = waiting.get(deployment) ?? [];
+  get malformed(): number {
+    return this.#malformed;
+  }
+
+  // One call at a time per deployment: what arrives meanwhile is the next call's batch.
+  async #drain(deployment: string): Promise<void> {
+    try {
+      for (;;) {
+        const batch = this.#take(deployment);
+        if (batch.length === 0) return;
+        await this.#renew(deployment, batch);
+      }
+    } finally {
+      this.#renewing.delete(deployment);
+    }
+  }
+
+  #take(deployment: string): Waiting[] {
+    const all = this.#waiting.get(deployment) ?? [];
     const batch = all.slice(0, mostPerCall);
-    if (batch.length === all.length) waiting.delete(deployment);
-    else waiting.set(deployment, all.slice(mostPerCall));
+    if (batch.length === all.length) this.#waiting.delete(deployment);
+    else this.#waiting.set(deployment, all.slice(mostPerCall));
     return batch;
   }
 
-  async function renew(deployment: string, batch: readonly Waiting[]): Promise<void> {
+  async #renew(deployment: string, batch: readonly Waiting[]): Promise<void> {
     try {
       const beats = batch.map(({ beat }) => beat);
-      const reply = await deps.renew(deployment, beats);
-      if (reply.kind === "refused") deps.onFailure(deployment, new Error(reply.reason));
-      else answer(deployment, batch, reply);
+      const reply = await this.#deps.renew(deployment, beats);
+      if (reply.kind === "refused") this.#deps.onFailure(deployment, new Error(reply.reason));
+      else this.#answer(deployment, batch, reply);
     } catch (error) {
-      deps.onFailure(deployment, error);
+      this.#deps.onFailure(deployment, error);
     }
   }
 
-  function answer(
+  #answer(
     deployment: string,
     batch: readonly Waiting[],
     reply: Extract<RenewReply, { kind: "renewed" }>,
   ): void {
-    const settings = { epoch: deps.epoch(), intervalVersion: reply.intervalVersion };
+    const settings = { epoch: this.#deps.epoch(), intervalVersion: reply.intervalVersion };
     const perSource = new Map<BeatSource, MonitorEvent[]>();
     const verdicts: LeaseVerdict[] = [];
     batch.forEach(({ source, relayed, beat }, index) => {
@@ -90,27 +118,8 @@ export function createBeatBatcher(deps: BeatBatcherDeps): BeatBatcher {
       }
     });
     for (const [source, events] of perSource) source.send(events);
-    if (verdicts.length > 0) deps.onVerdicts(deployment, verdicts);
+    if (verdicts.length > 0) this.#deps.onVerdicts(deployment, verdicts);
   }
-
-  return {
-    add(source, beats) {
-      for (const relayed of beats) {
-        const beat = leaseBeatOf(relayed);
-        if (beat === undefined) malformed += 1;
-        else append(waiting, relayed.deployment, { source, relayed, beat });
-      }
-      for (const deployment of waiting.keys()) {
-        if (renewing.has(deployment)) continue;
-        renewing.add(deployment);
-        // The rest of this turn's beats join the batch.
-        setImmediate(() => void drain(deployment));
-      }
-    },
-    get malformed() {
-      return malformed;
-    },
-  };
 }
 
 function append<Key, Item>(map: Map<Key, Item[]>, key: Key, item: Item): void {

@@ -46,33 +46,13 @@ export interface HealthMonitor {
   counts(): { readonly links: number; readonly malformedBeats: number };
 }
 
+/** Every agent beats again within its interval: one line in a while tells as much as all of them. */
 const complainEveryMs = 10_000;
 
 export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
-  const { log, replica } = deps;
+  const { log, replica, clock } = deps;
   const links = new Set<FrameLink<never, MonitorEvent>>();
-  // Not working until the first scan has reached the store.
-  let problem: string | undefined = "the store was not reached yet";
-
-  function failed(what: string, err: unknown): void {
-    if (problem === undefined) log.warn({ err }, "the store is away: beats get no acknowledgement");
-    problem = `the store did not ${what}`;
-  }
-
-  // Every agent beats again within its interval: one line in a while tells as much as all of them.
-  const complainedAtMs = new Map<string, number>();
-  function notTaken(deployment: string, err: unknown): void {
-    const nowMs = deps.clock.nowMs();
-    const lastMs = complainedAtMs.get(deployment);
-    if (lastMs !== undefined && nowMs - lastMs < complainEveryMs) return;
-    complainedAtMs.set(deployment, nowMs);
-    log.warn({ deployment, err }, "beats were not taken: their agents get no acknowledgement");
-  }
-
-  function works(): void {
-    if (problem !== undefined) log.info("the store answers");
-    problem = undefined;
-  }
+  const storeState = createStoreState(clock, log);
 
   function tellVerdicts(deployment: string, verdicts: readonly LeaseVerdict[]): void {
     const events = verdicts.map((verdict) => verdictEvent(deployment, verdict));
@@ -87,25 +67,24 @@ export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
     renew: (deployment, beats) => deps.sessions.renew(deployment, beats),
     epoch: deps.epoch,
     onVerdicts: tellVerdicts,
-    onFailure: notTaken,
+    onFailure: storeState.beatsNotTaken,
   });
   const scan = createLeaseScan({
-    clock: deps.clock,
-    listDeployments: deps.listDeployments,
+    ...{ clock, listDeployments: deps.listDeployments },
     expire: (deployment, rows) => deps.sessions.expire(deployment, rows),
     onVerdicts: tellVerdicts,
-    onScanned: works,
-    onFailure: (err) => failed("answer the scan of leases", err),
+    onScanned: storeState.works,
+    onFailure: storeState.away,
   });
 
-  function keep(link: FrameLink<never, MonitorEvent>): void {
-    links.add(link);
+  function keep<In>(link: FrameLink<In, MonitorEvent>): void {
+    links.add(link as FrameLink<never, MonitorEvent>);
     link.send([helloEvent(replica)]);
-    void link.closed.then(() => links.delete(link));
+    void link.closed.then(() => links.delete(link as FrameLink<never, MonitorEvent>));
   }
 
   function acceptBeatLink(link: BeatLink): void {
-    keep(link as FrameLink<never, MonitorEvent>);
+    keep(link);
     link.onEvents((events) => {
       const beats = events.flatMap(({ event }) => (event.case === "beat" ? [event.value] : []));
       if (beats.length > 0) batcher.add(link, beats);
@@ -113,7 +92,7 @@ export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
   }
 
   function acceptVerdictLink(link: VerdictLink): void {
-    keep(link as FrameLink<never, MonitorEvent>);
+    keep(link);
     // A scheduler says nothing but its hello.
     link.onEvents(() => undefined);
   }
@@ -121,21 +100,54 @@ export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
   return {
     acceptBeatLink,
     acceptVerdictLink,
-    routes(router) {
-      const { beatLink, verdictLink } = HealthLinkService.method;
-      const { clock } = deps;
-      router.service(HealthLinkService, {
-        beatLink: createLinkHandler({ method: beatLink, accept: acceptBeatLink, clock }),
-        verdictLink: createLinkHandler({ method: verdictLink, accept: acceptVerdictLink, clock }),
-      });
-    },
+    routes: (router) => addHealthLinks(router, clock, { acceptBeatLink, acceptVerdictLink }),
     start: () => scan.start(),
     stop() {
       scan.stop();
       for (const link of links) link.close("shutting down");
     },
-    problems: () => (problem === undefined ? [] : [problem]),
+    problems: storeState.problems,
     scanOnce: scan.scanOnce,
     counts: () => ({ links: links.size, malformedBeats: batcher.malformed }),
+  };
+}
+
+function addHealthLinks(
+  router: ConnectRouter,
+  clock: Clock,
+  accept: Pick<HealthMonitor, "acceptBeatLink" | "acceptVerdictLink">,
+): void {
+  const { beatLink, verdictLink } = HealthLinkService.method;
+  const { acceptBeatLink, acceptVerdictLink } = accept;
+  router.service(HealthLinkService, {
+    beatLink: createLinkHandler({ method: beatLink, accept: acceptBeatLink, clock }),
+    verdictLink: createLinkHandler({ method: verdictLink, accept: acceptVerdictLink, clock }),
+  });
+}
+
+/** Remembers how the store does, and logs when that changes. */
+function createStoreState(clock: Clock, log: Logger) {
+  // Not working until the first scan has reached the store.
+  let problem: string | undefined = "the store was not reached yet";
+  const complainedAtMs = new Map<string, number>();
+  return {
+    problems: (): readonly string[] => (problem === undefined ? [] : [problem]),
+    away(err: unknown): void {
+      if (problem === undefined) {
+        log.warn({ err }, "the store is away: beats get no acknowledgement");
+      }
+      problem = "the store did not answer the scan of leases";
+    },
+    works(): void {
+      if (problem !== undefined) log.info("the store answers");
+      problem = undefined;
+    },
+    beatsNotTaken(deployment: string, err: unknown): void {
+      const nowMs = clock.nowMs();
+      const lastMs = complainedAtMs.get(deployment);
+      if (lastMs !== undefined && nowMs - lastMs < complainEveryMs) return;
+      complainedAtMs.set(deployment, nowMs);
+      log.warn({ deployment, err }, "beats were not taken: their agents get no acknowledgement");
+    },
   };
 }

@@ -10,10 +10,20 @@ import {
   type TellAgent,
 } from "@remex/proto/scheduler/v1";
 import type { Clock, Logger } from "@remex/runtime";
-import { createManagedLinks, type FrameLink, type LinkTarget } from "@remex/transport";
+import {
+  createManagedLinks,
+  type FrameLink,
+  type LinkTarget,
+  type ManagedLinks,
+} from "@remex/transport";
 import type { LiveSession } from "../session/live-session.ts";
 import type { LiveSessions } from "../session/live-sessions.ts";
-import { capabilitiesToWire, kindToWire, serverEvent } from "../session/session-wire.ts";
+import {
+  capabilitiesToWire,
+  frameInvalid,
+  kindToWire,
+  serverEvent,
+} from "../session/session-wire.ts";
 import { roughBytesOf } from "./rough-bytes.ts";
 
 export type SchedulerLink = FrameLink<SchedulerEvent, RegistryEvent>;
@@ -56,105 +66,126 @@ type Binding =
   | { readonly kind: "attached"; readonly scheduler: string };
 
 export function createWorkRelay(deps: WorkRelayDeps): WorkRelay {
-  const bindings = new Map<LiveSession, Binding>();
-  let dropped = 0;
+  return new LinkedWorkRelay(deps);
+}
 
-  const links = createManagedLinks<SchedulerEvent, RegistryEvent>({
-    clock: deps.clock,
-    log: deps.log,
-    dial: deps.dial,
-    onUp(_target, link) {
-      link.onEvents((events) => {
-        for (const { event } of events) if (event.case === "tell") tell(event.value);
-      });
-      rebindAll();
-      deps.onLinksChanged();
-    },
-    onDown() {
-      rebindAll();
-      deps.onLinksChanged();
-    },
-  });
+/** Most events of an agent that wait for its inventory. */
+const mostWaiting = 10_000;
 
-  function tell({ deployment, agent, session, events }: TellAgent): void {
-    const live = deps.live.find(deployment, agent, session);
-    if (live === undefined) dropped += events.length;
-    else deps.tell(live, events, roughBytesOf(events));
+class LinkedWorkRelay implements WorkRelay {
+  readonly #deps: WorkRelayDeps;
+  readonly #bindings = new Map<LiveSession, Binding>();
+  readonly #links: ManagedLinks<SchedulerEvent, RegistryEvent>;
+  #dropped = 0;
+
+  constructor(deps: WorkRelayDeps) {
+    const { clock, log, dial } = deps;
+    this.#deps = deps;
+    this.#links = createManagedLinks<SchedulerEvent, RegistryEvent>({
+      ...{ clock, log, dial },
+      onUp: (_target, link) => {
+        link.onEvents((events) => {
+          for (const { event } of events) if (event.case === "tell") this.#tell(event.value);
+        });
+        this.#linksChanged();
+      },
+      onDown: () => this.#linksChanged(),
+    });
   }
 
-  function rebindAll(): void {
-    for (const live of [...bindings.keys()]) rebind(live);
+  setTargets(targets: readonly LinkTarget[]): void {
+    this.#links.setTargets(targets);
   }
 
-  // A scheduler that takes an agent over needs its inventory as of now, so it is asked for.
-  function rebind(live: LiveSession): void {
-    const before = bindings.get(live);
-    if (before === undefined) return;
-    const scheduler = chooseByRendezvous(live.key, links.up.keys());
-    if (before.kind !== "none" && before.scheduler === scheduler) return;
-    if (before.kind === "attached") send(before.scheduler, detachedEvent(live, "moved"));
-    const said = before.kind === "awaiting_inventory" ? before.said : [];
-    if (scheduler === undefined) {
-      bindings.set(live, { kind: "none" });
-      return;
-    }
-    bindings.set(live, { kind: "awaiting_inventory", scheduler, said });
-    const value = { reason: "scheduler_changed" };
-    live.channel.send([serverEvent({ case: "inventoryRequest", value })]);
+  attach(live: LiveSession, inventory: Inventory | undefined): void {
+    const scheduler = this.#choose(live);
+    this.#bindings.set(live, { kind: "none" });
+    if (scheduler !== undefined) this.#attachNow(live, scheduler, inventory);
   }
 
-  function attachNow(live: LiveSession, scheduler: string, inventory: Inventory | undefined): void {
-    bindings.set(live, { kind: "attached", scheduler });
-    send(scheduler, attachedEvent(live, inventory));
+  detach(live: LiveSession, reason: string): void {
+    const binding = this.#bindings.get(live);
+    this.#bindings.delete(live);
+    if (binding?.kind === "attached") this.#send(binding.scheduler, detachedEvent(live, reason));
   }
 
-  function send(scheduler: string, event: RegistryEvent, roughBytes?: number): void {
-    links.up.get(scheduler)?.send([event], roughBytes);
-  }
-
-  function said(live: LiveSession, events: readonly AgentEvent[]): void {
-    const binding = bindings.get(live);
+  said(live: LiveSession, events: readonly AgentEvent[]): void {
+    const binding = this.#bindings.get(live);
     if (binding === undefined || binding.kind === "none") return;
     if (binding.kind === "attached") {
-      send(binding.scheduler, saidEvent(live, events));
+      this.#send(binding.scheduler, saidEvent(live, events));
       return;
     }
     const at = events.findIndex(({ event }) => event.case === "inventory");
     const inventory = events[at]?.event;
     binding.said.push(...events.slice(0, at === -1 ? events.length : at));
-    if (inventory?.case !== "inventory") return;
-    attachNow(live, binding.scheduler, inventory.value);
-    const waited = [...binding.said, ...events.slice(at + 1)];
-    if (waited.length > 0) send(binding.scheduler, saidEvent(live, waited));
+    if (inventory?.case === "inventory") {
+      this.#attachNow(live, binding.scheduler, inventory.value);
+      const waited = [...binding.said, ...events.slice(at + 1)];
+      if (waited.length > 0) this.#send(binding.scheduler, saidEvent(live, waited));
+    } else if (binding.said.length > mostWaiting) {
+      live.channel.end(frameInvalid("a demand for the inventory was not answered"));
+    }
   }
 
-  return {
-    setTargets: (targets) => links.setTargets(targets),
-    attach(live, inventory) {
-      const scheduler = chooseByRendezvous(live.key, links.up.keys());
-      bindings.set(live, { kind: "none" });
-      if (scheduler !== undefined) attachNow(live, scheduler, inventory);
-    },
-    detach(live, reason) {
-      const binding = bindings.get(live);
-      bindings.delete(live);
-      if (binding?.kind === "attached") send(binding.scheduler, detachedEvent(live, reason));
-    },
-    said,
-    admission(live, withCapabilities) {
-      const binding = bindings.get(live);
-      if (binding?.kind === "attached") {
-        send(binding.scheduler, admissionEvent(live, withCapabilities));
-      }
-    },
-    get links() {
-      return links.up.size;
-    },
-    get dropped() {
-      return dropped;
-    },
-    close: () => links.close(),
-  };
+  admission(live: LiveSession, withCapabilities: boolean): void {
+    const binding = this.#bindings.get(live);
+    if (binding?.kind !== "attached") return;
+    this.#send(binding.scheduler, admissionEvent(live, withCapabilities));
+  }
+
+  get links(): number {
+    return this.#links.up.size;
+  }
+
+  get dropped(): number {
+    return this.#dropped;
+  }
+
+  close(): void {
+    this.#links.close();
+  }
+
+  #tell({ deployment, agent, session, events }: TellAgent): void {
+    const live = this.#deps.live.find(deployment, agent, session);
+    if (live === undefined) this.#dropped += events.length;
+    else this.#deps.tell(live, events, roughBytesOf(events));
+  }
+
+  #linksChanged(): void {
+    for (const live of [...this.#bindings.keys()]) this.#rebind(live);
+    this.#deps.onLinksChanged();
+  }
+
+  // A scheduler that takes an agent over needs its inventory as of now, so it is asked for.
+  #rebind(live: LiveSession): void {
+    const before = this.#bindings.get(live);
+    if (before === undefined) return;
+    const scheduler = this.#choose(live);
+    if (before.kind !== "none" && before.scheduler === scheduler) return;
+    if (before.kind === "attached") this.#send(before.scheduler, detachedEvent(live, "moved"));
+    if (scheduler === undefined) {
+      this.#bindings.set(live, { kind: "none" });
+      return;
+    }
+    const said = before.kind === "awaiting_inventory" ? before.said : [];
+    this.#bindings.set(live, { kind: "awaiting_inventory", scheduler, said });
+    const value = { reason: "scheduler_changed" };
+    live.channel.send([serverEvent({ case: "inventoryRequest", value })]);
+  }
+
+  #choose(live: LiveSession): string | undefined {
+    return chooseByRendezvous(live.key, this.#links.up.keys());
+  }
+
+  #attachNow(live: LiveSession, scheduler: string, inventory: Inventory | undefined): void {
+    this.#bindings.set(live, { kind: "attached", scheduler });
+    this.#send(scheduler, attachedEvent(live, inventory));
+  }
+
+  #send(scheduler: string, event: RegistryEvent): void {
+    this.#links.up.get(scheduler)?.send([event]);
+  }
 }
 
 function registryEvent(

@@ -11,7 +11,7 @@ import {
   type SessionResponse,
   SessionResponseSchema,
 } from "@remex/proto/agent/v1";
-import type { Clock, Logger } from "@remex/runtime";
+import type { CancelTimer, Clock, Logger } from "@remex/runtime";
 import { StoreUnavailable } from "@remex/store";
 import {
   createFrameWriter,
@@ -55,34 +55,61 @@ type Phase =
 
 /** Serves the stream until it ends. */
 export function serveAgentStream(call: AgentCall, deps: AgentStreamDeps): void {
-  let phase: Phase = { kind: "awaiting_hello" };
-  const cancelDeadline = deps.clock.after(helloDeadlineMs, () => {
-    end(remexError("deadline_passed", { timeoutMs: helloDeadlineMs }));
-  });
+  new AgentStream(call, deps).serve();
+}
 
-  function end(error?: RemexError): void {
-    const before = phase;
-    if (before.kind === "over") return;
-    phase = { kind: "over" };
-    cancelDeadline();
-    if (error === undefined) call.end();
-    else endGrpcStream(call, error);
-    // What the agent still sends must be read away for the end to reach it.
-    call.resume();
-    if (before.kind === "live") deps.onGone(before.live);
+class AgentStream {
+  readonly #call: AgentCall;
+  readonly #deps: AgentStreamDeps;
+  #phase: Phase = { kind: "awaiting_hello" };
+  #cancelDeadline: CancelTimer = () => undefined;
+
+  constructor(call: AgentCall, deps: AgentStreamDeps) {
+    this.#call = call;
+    this.#deps = deps;
   }
 
-  function receive(frame: SessionRequest): void {
-    switch (phase.kind) {
+  serve(): void {
+    const call = this.#call;
+    this.#cancelDeadline = this.#deps.clock.after(helloDeadlineMs, () => {
+      this.#end(remexError("deadline_passed", { timeoutMs: helloDeadlineMs }));
+    });
+    call.on("data", (frame: SessionRequest) => this.#receive(frame));
+    call.on("end", () => this.#agentEnded());
+    call.on("cancelled", () => this.#end());
+    call.on("close", () => this.#end());
+  }
+
+  #end(error?: RemexError): void {
+    const before = this.#phase;
+    if (before.kind === "over") return;
+    this.#phase = { kind: "over" };
+    this.#cancelDeadline();
+    if (error === undefined) this.#call.end();
+    else endGrpcStream(this.#call, error);
+    // What the agent still sends must be read away for the end to reach it.
+    this.#call.resume();
+    if (before.kind === "live") this.#deps.onGone(before.live);
+  }
+
+  // An agent may end its side right after its goodbye; the answer to that is still to come.
+  #agentEnded(): void {
+    const leaving = this.#phase.kind === "live" ? this.#phase.live.leaving : undefined;
+    if (leaving === undefined) this.#end();
+    else void leaving.then(() => this.#end());
+  }
+
+  #receive(frame: SessionRequest): void {
+    switch (this.#phase.kind) {
       case "awaiting_hello":
-        cancelDeadline();
-        phase = { kind: "opening" };
+        this.#cancelDeadline();
+        this.#phase = { kind: "opening" };
         // What comes before Welcome waits in the transport.
-        call.pause();
-        openWith(frame).catch((error: unknown) => end(refusalOf(error, deps.log)));
+        this.#call.pause();
+        this.#open(frame).catch((error: unknown) => this.#end(refusalOf(error, this.#deps.log)));
         return;
       case "live":
-        receiveEvents(phase.live, frame);
+        this.#receiveEvents(this.#phase.live, frame);
         return;
       case "opening":
       case "over":
@@ -90,49 +117,39 @@ export function serveAgentStream(call: AgentCall, deps: AgentStreamDeps): void {
     }
   }
 
-  async function openWith(frame: SessionRequest): Promise<void> {
+  async #open(frame: SessionRequest): Promise<void> {
+    const call = this.#call;
     const hello = helloOf(frame);
-    deps.admit();
-    const opened = await deps.open(hello, call.metadata, peerAddressOf(call));
-    if (phase.kind !== "opening") {
+    this.#deps.admit();
+    const opened = await this.#deps.open(hello, call.metadata, peerAddressOf(call));
+    if (this.#phase.kind !== "opening") {
       // The agent went away meanwhile; its session is in the store and its stream is not.
-      deps.onGone(new LiveSession(opened.facts, { send: () => undefined, end: () => undefined }));
+      const nobody = { send: () => undefined, end: () => undefined };
+      this.#deps.onGone(new LiveSession(opened.facts, nobody));
       return;
     }
-    const live = new LiveSession(opened.facts, channelFor(call, opened, end));
-    phase = { kind: "live", live };
-    live.channel.send([welcomeOf(opened, deps)]);
-    deps.onLive(live, hello);
+    const channel = channelFor(call, opened, (error) => this.#end(error));
+    const live = new LiveSession(opened.facts, channel);
+    this.#phase = { kind: "live", live };
+    live.channel.send([welcomeOf(opened, this.#deps)]);
+    this.#deps.onLive(live, hello);
     call.resume();
   }
 
-  function receiveEvents(live: LiveSession, frame: SessionRequest): void {
+  #receiveEvents(live: LiveSession, frame: SessionRequest): void {
     const { session, generation } = live.facts;
     const foreign = !sameRef(refFromWire(frame.session), session);
     if (foreign || frame.generation !== BigInt(generation)) {
-      deps.onForeignFrame(live);
-      return;
+      this.#deps.onForeignFrame(live);
+    } else if (frame.events.length > mostFrameEvents) {
+      const held = `it holds ${frame.events.length} events, at most ${mostFrameEvents}`;
+      this.#end(frameInvalid(held));
+    } else if (frame.events.some(({ event }) => event.case === "hello")) {
+      this.#end(frameInvalid("hello is only said in the first frame of a stream"));
+    } else {
+      this.#deps.onEvents(live, frame.events);
     }
-    if (frame.events.length > mostFrameEvents) {
-      end(frameInvalid(`it holds ${frame.events.length} events, at most ${mostFrameEvents}`));
-      return;
-    }
-    if (frame.events.some(({ event }) => event.case === "hello")) {
-      end(frameInvalid("hello is only said in the first frame of a stream"));
-      return;
-    }
-    deps.onEvents(live, frame.events);
   }
-
-  call.on("data", receive);
-  // An agent may end its side right after its goodbye; the answer to that is still to come.
-  call.on("end", () => {
-    const leaving = phase.kind === "live" ? phase.live.leaving : undefined;
-    if (leaving === undefined) end();
-    else void leaving.then(() => end());
-  });
-  call.on("cancelled", () => end());
-  call.on("close", () => end());
 }
 
 function helloOf(frame: SessionRequest): Hello {
