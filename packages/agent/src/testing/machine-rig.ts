@@ -178,16 +178,15 @@ export function said(effects: readonly AgentEffect[]): string[] {
 type SaysCase = NonNullable<AgentSays["case"]>;
 type SaysValue<Name extends SaysCase> = Extract<AgentSays, { case: Name; value: unknown }>["value"];
 
+/** The first thing of one case that was said. */
 export function saidOf<Name extends SaysCase>(
   effects: readonly AgentEffect[],
   name: Name,
 ): SaysValue<Name> | undefined {
-  for (const effect of effects) {
-    if (effect.kind === "send" && effect.says.case === name) {
-      return effect.says.value as SaysValue<Name>;
-    }
-  }
-  return undefined;
+  const values = effects.flatMap((effect) =>
+    effect.kind === "send" && effect.says.case === name ? [effect.says.value] : [],
+  );
+  return values[0] as SaysValue<Name> | undefined;
 }
 
 /** Effects of one kind. */
