@@ -367,6 +367,18 @@ describe("closing", () => {
     await expect(refused).rejects.toMatchObject({ code: Code.Unavailable });
   });
 
+  // It once waited for the keep-alive of every idle client: the HTTP/1 server, which never listens
+  // itself, did not know its connections.
+  test("an idle connection does not hold up the end", async () => {
+    const server = await serve();
+    const socket = connectSocket(server.address.port, server.address.host);
+    cleanups.push(() => socket.destroy());
+    const answered = new Promise((resolve) => socket.once("data", resolve));
+    socket.write("GET / HTTP/1.1\r\nHost: remex\r\n\r\n");
+    await answered;
+    await server.close(60_000);
+  }, 3_000);
+
   test("cuts what does not end within the grace", async () => {
     const started = Promise.withResolvers<void>();
     const server = await serve({

@@ -68,6 +68,9 @@ export async function serveConnect(options: ServeConnectOptions): Promise<Runnin
     { headersTimeout: headersTimeoutMs, maxHeaderSize: maxHeaderBytes },
     handle,
   );
+  // It never listens itself, and only this event makes it keep track of its connections: without it
+  // neither `headersTimeout` nor `closeIdleConnections` would do anything.
+  http1.emit("listening");
   const sessions = new Set<ServerHttp2Session>();
   const http2 = createHttp2Server(
     {

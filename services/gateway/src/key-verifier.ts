@@ -67,7 +67,7 @@ export function createKeyVerifier(deps: KeyVerifierDeps): KeyVerifier {
     },
     watch: (key) => watchKey(watches, key, deps.clock),
     start: () => void followRevocations(client, deps, onEnded, stopped.signal),
-    stop: () => stopped.abort(new Error("stopping")),
+    stop: () => stopped.abort(),
   };
 }
 

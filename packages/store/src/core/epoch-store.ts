@@ -28,7 +28,10 @@ export function createEpochCell(): EpochCell {
  */
 export async function ensureEpoch(redis: Redis, cell: EpochCell): Promise<string> {
   const [seconds] = await redis.time();
-  await redis.set(globalKeys.epoch, String(seconds), "NX");
+  // A store that forgot its epoch forgot what it numbered in it: the next one must be greater, also
+  // within the same second (PROTOCOL D2, I9).
+  const least = Number(cell.current() || "0") + 1;
+  await redis.set(globalKeys.epoch, String(Math.max(Number(seconds), least)), "NX");
   const epoch = await redis.get(globalKeys.epoch);
   if (epoch === null) throw new Error("the store lost its epoch while it was being read");
   cell.set(epoch);

@@ -84,6 +84,14 @@ describe("the core of the store", () => {
     expect(cell.current()).toBe("5");
   });
 
+  test("PROTOCOL-I9: an epoch that the store forgot is followed by a greater one, within its second too", async () => {
+    const cell = createEpochCell();
+    const first = await ensureEpoch(connections.commands, cell);
+    await connections.commands.del(globalKeys.epoch);
+    const second = await ensureEpoch(connections.commands, cell);
+    expect(Number(second)).toBeGreaterThan(Number(first));
+  });
+
   test("a replica's record lives while it is renewed and goes by itself", async () => {
     const redis = connections.commands;
     const record = { role: "scheduler", replica: "s-1", address: "http://a", softwareVersion: "1" };
