@@ -104,7 +104,8 @@ export interface Fixture {
 }
 
 export async function startFixture(change: Partial<RegistryDeps> = {}): Promise<Fixture> {
-  const redis = await startPrivateRedis();
+  // What a test saw acknowledged must survive a kill: with "everysec" a busy disk may lose a second.
+  const redis = await startPrivateRedis(["--appendfsync", "always"]);
   const connections = openRedis({ url: redis.url, connectionName: "registry-test" });
   await waitFor(() => connections.commands.status === "ready", { what: "redis" });
   const cell = createEpochCell();
