@@ -31,3 +31,8 @@ export function spanOf(
 export function durationOf(duration: Duration | undefined): string {
   return duration === undefined ? "" : durationText(durationMs(duration));
 }
+
+/** An age that the service measured, in one unit. */
+export function ageOfDuration(age: Duration | undefined): string {
+  return ageText(age === undefined ? 0 : Math.max(0, durationMs(age)));
+}

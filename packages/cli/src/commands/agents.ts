@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // `remex agents`: list, get.
 
-import { durationMs } from "@bufbuild/protobuf/wkt";
 import { type Agent, AgentSchema, collectAll, eachAgent } from "@remex/client";
 import type { Command } from "commander";
 import { type Answer, messageJson, messagesJson } from "../answer.ts";
 import { addGroup, withExamples } from "../command-kit.ts";
 import { addCommonOptions } from "../common-options.ts";
-import { ageText } from "../duration-text.ts";
 import type { Runner } from "../gateway-call.ts";
-import { momentOf } from "../instants.ts";
+import { ageOfDuration, momentOf } from "../instants.ts";
 import { type Column, factTable, listTable } from "../table.ts";
 import { availabilityWords, healthWords, kindWords } from "../words.ts";
 
@@ -73,7 +71,7 @@ function healthText(agent: Agent): string {
 
 function heartbeatText(agent: Agent): string {
   const age = agent.heartbeatAge;
-  return age === undefined ? "never" : `${ageText(durationMs(age))} ago`;
+  return age === undefined ? "never" : `${ageOfDuration(age)} ago`;
 }
 
 function oneAgent(agent: Agent | undefined, nowMs: number): Answer {

@@ -7,7 +7,7 @@ import { messageJson } from "../answer.ts";
 import { withExamples } from "../command-kit.ts";
 import { addCommonOptions } from "../common-options.ts";
 import type { Runner } from "../gateway-call.ts";
-import { durationOf } from "../instants.ts";
+import { ageOfDuration } from "../instants.ts";
 import { factTable, listTable } from "../table.ts";
 
 export function addStatusCommand(program: Command, runner: Runner): void {
@@ -35,7 +35,7 @@ export function addStatusCommand(program: Command, runner: Runner): void {
               { heading: "ROLE", cell: (each) => each.role },
               { heading: "REPLICA", cell: (each) => each.replica },
               { heading: "ADDRESS", cell: (each) => each.address },
-              { heading: "SEEN", cell: (each) => `${durationOf(each.recordAge) || "0s"} ago` },
+              { heading: "SEEN", cell: (each) => `${ageOfDuration(each.recordAge)} ago` },
               { heading: "VERSION", cell: (each) => each.softwareVersion },
             ],
             found.replicas,

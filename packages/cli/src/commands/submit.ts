@@ -112,7 +112,8 @@ async function readSubmissions(
   if (command.length > 0 || options.noop === true || options.key !== undefined) {
     throw usageError("--file excludes a command, --noop and --key", "write them into the file");
   }
-  const wishes = parseBatch(await readBatch(options.file, world), options.file);
+  const name = nameOf(options.file);
+  const wishes = parseBatch(await readBatch(options.file, world), name);
   return wishes.map((wish, index) => {
     const merged = {
       ...defaults,
@@ -120,8 +121,12 @@ async function readSubmissions(
       env: { ...defaults.env, ...wish.env },
       labels: { ...defaults.labels, ...wish.labels },
     };
-    return submissionOf(merged, `${options.file}: task ${index + 1}`, randomKey);
+    return submissionOf(merged, `${name}: task ${index + 1}`, randomKey);
   });
+}
+
+function nameOf(file: string): string {
+  return file === "-" ? "standard input" : file;
 }
 
 async function readBatch(file: string, world: World): Promise<string> {
@@ -177,7 +182,7 @@ async function submitAll(
   const tasks = results.flatMap(({ task, refusal }) => (refusal === undefined ? [task] : []));
   if (options.wait !== true) await call.answer(submitted(results, single));
   for (const { index, error } of refused) {
-    call.progress(`task ${index + 1} of ${options.file}:`);
+    call.progress(`task ${index + 1} of ${nameOf(options.file ?? "")}:`);
     call.world.tell(errorLines(error));
   }
   if (options.wait === true && tasks.length > 0) {

@@ -1,0 +1,415 @@
+// SPDX-License-Identifier: Apache-2.0
+// `remex tasks submit`, `cancel` and `logs` against scripted answers: what is sent, what is shown, how it ends.
+
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { OnLost, OutcomeKind } from "@remex/proto/common/v1";
+import type { ReadTaskLogResponseSchema } from "@remex/proto/registry/v1";
+import {
+  AttemptStage,
+  type SubmitTasksRequest,
+  type TaskSchema,
+  TaskState,
+} from "@remex/proto/scheduler/v1";
+import { describe, test } from "vitest";
+import { type RemexOptions, runRemex } from "../../kit/remex-command.ts";
+import { type StubAnswers, type StubGateway, startStubGateway } from "../../kit/stub-gateway.ts";
+import { waitFor } from "../../kit/wait.ts";
+
+const attempt = { epoch: 1_794_000_000n, number: 7n };
+const taken = { state: TaskState.QUEUED, existing: false };
+
+/** Takes every submission, and says of each task what the test says. */
+function taking(more: StubAnswers["tasks"] = {}): StubAnswers {
+  return {
+    tasks: {
+      submitTasks: ({ tasks }) => ({
+        results: tasks.map((_, index) => ({ ...taken, task: `t_${index + 1}` })),
+      }),
+      ...more,
+    },
+  };
+}
+
+async function run(gateway: StubGateway, args: string[], options: RemexOptions = {}) {
+  return runRemex(args, { gateway, ...options });
+}
+
+function submitted(gateway: StubGateway): SubmitTasksRequest[] {
+  return gateway.calls.flatMap(({ method, request }) =>
+    method === "SubmitTasks" ? [request as SubmitTasksRequest] : [],
+  );
+}
+
+describe("what is sent", () => {
+  test.concurrent("every option of a command", async ({ expect }) => {
+    await using gateway = await startStubGateway(taking());
+    const options =
+      "--queue gpu --env A=1 --env B=x=y --cwd /srv --timeout 10m --priority -3 --key k-1 " +
+      "--slot-cost 2 --label zone=eu --label disk=ssd --on-lost fail --max-retries 4";
+    const args = ["--deployment", "lab", "tasks", "submit", ...options.split(" ")];
+    const done = await run(gateway, [...args, "--", "ls", "-l", "--", "a b"]);
+    expect(done.exitCode, done.stderr).toBe(0);
+    const [request] = submitted(gateway);
+    expect(request?.deployment).toBe("lab");
+    expect(request?.tasks).toHaveLength(1);
+    expect(request?.tasks[0]).toMatchObject({
+      idempotencyKey: "k-1",
+      spec: {
+        queue: "gpu",
+        requiredLabels: { zone: "eu", disk: "ssd" },
+        priority: -3,
+        slotCost: 2,
+        onLost: OnLost.FAIL,
+        maxRetries: 4,
+        timeout: { seconds: 600n },
+        work: {
+          case: "command",
+          value: { argv: ["ls", "-l", "--", "a b"], env: { A: "1", B: "x=y" }, cwd: "/srv" },
+        },
+      },
+    });
+    expect(done.stdout).toMatchInlineSnapshot(`
+      "TASK  STATE
+      t_1   queued
+      "
+    `);
+    expect(done.stderr).toBe("next: remex tasks logs t_1 --deployment lab --follow\n");
+  });
+
+  test.concurrent("a random key, so that a repeated call queues the task once", async ({
+    expect,
+  }) => {
+    let calls = 0;
+    await using gateway = await startStubGateway(
+      taking({
+        submitTasks: () => {
+          calls += 1;
+          if (calls === 1) throw new ConnectError("restarting", Code.Unavailable);
+          return { results: [{ ...taken, task: "t_1" }] };
+        },
+      }),
+    );
+    const done = await run(gateway, ["tasks", "submit", "--noop", "-o", "json"]);
+    expect(JSON.parse(done.stdout)).toEqual({
+      task: "t_1",
+      existing: false,
+      state: "TASK_STATE_QUEUED",
+    });
+    const keys = submitted(gateway).map(({ tasks }) => tasks[0]?.idempotencyKey);
+    expect(keys).toHaveLength(2);
+    expect(keys[0]).toMatch(/^cli-[0-9a-f-]{36}$/);
+    expect(keys[1]).toBe(keys[0]);
+  });
+
+  test.concurrent("a batch from a file, with the options as its defaults", async ({ expect }) => {
+    await using gateway = await startStubGateway(taking());
+    const input = `
+- command: [echo, 1, true]
+  env: { N: 2 }
+- noop: true
+  queue: fast
+  key: mine
+  timeout: 5s
+`;
+    const args = ["tasks", "submit", "--file", "-", "--queue", "slow", "--env", "M=3"];
+    const done = await run(gateway, [...args, "-o", "json"], { input });
+    expect(done.exitCode, done.stderr).toBe(0);
+    expect(JSON.parse(done.stdout)).toHaveLength(2);
+    expect(submitted(gateway)[0]?.tasks).toMatchObject([
+      {
+        spec: {
+          queue: "slow",
+          work: {
+            case: "command",
+            value: { argv: ["echo", "1", "true"], env: { M: "3", N: "2" } },
+          },
+        },
+      },
+      { idempotencyKey: "mine", spec: { queue: "fast", work: { case: "noop" } } },
+    ]);
+  });
+
+  test.concurrent("a batch of thousands in calls of a thousand", async ({ expect }) => {
+    await using gateway = await startStubGateway(taking());
+    const input = JSON.stringify({ tasks: Array(2_500).fill({ noop: true }) });
+    const done = await run(gateway, ["tasks", "submit", "--file", "-", "-o", "json"], { input });
+    expect(JSON.parse(done.stdout)).toHaveLength(2_500);
+    expect(submitted(gateway).map(({ tasks }) => tasks.length)).toEqual([1_000, 1_000, 500]);
+  });
+
+  test.concurrent("nothing, when the batch has mistakes: all of them are named", async ({
+    expect,
+  }) => {
+    await using gateway = await startStubGateway(taking());
+    const input = "- command: echo hi\n- noop: true\n  retries: 3\n  slotCost: two\n- 7\n";
+    const done = await run(gateway, ["tasks", "submit", "--file", "-"], { input });
+    expect(done.exitCode).toBe(2);
+    expect(done.stderr).toMatchInlineSnapshot(`
+      "error: standard input: task 1: command must be a list of words, like ["sh", "-c", "echo hello"]: no shell takes it apart; task 2: there is no field retries; task 2: slotCost must be a whole number; task 3 must be a map
+      hint: each task may have command, noop, queue, env, cwd, timeout, priority, key, slotCost, labels, onLost, maxRetries
+      "
+    `);
+    expect(gateway.calls).toEqual([]);
+  });
+});
+
+describe("refusals", () => {
+  const refused = {
+    refusal: { code: "queue_unknown", message: "there is no queue nope in deployment default" },
+  };
+
+  test.concurrent("of the one task end the command with their code", async ({ expect }) => {
+    await using gateway = await startStubGateway(
+      taking({ submitTasks: () => ({ results: [refused] }) }),
+    );
+    const done = await run(gateway, ["tasks", "submit", "--noop"]);
+    expect(done).toEqual({
+      exitCode: 5,
+      stdout: "",
+      stderr: "error: there is no queue nope in deployment default\n",
+    });
+  });
+
+  test.concurrent("of a batch's item are shown beside what was taken", async ({ expect }) => {
+    const results = [{ ...taken, task: "t_1", existing: true }, refused];
+    await using gateway = await startStubGateway(taking({ submitTasks: () => ({ results }) }));
+    const input = "[{ noop: true }, { noop: true, queue: nope }]";
+    const done = await run(gateway, ["tasks", "submit", "--file", "-"], { input });
+    expect(done.exitCode).toBe(1);
+    expect(done.stdout).toMatchInlineSnapshot(`
+      "TASK  STATE
+      t_1   queued   was there before
+      -     refused
+      "
+    `);
+    expect(done.stderr).toMatchInlineSnapshot(`
+      "task 2 of standard input:
+      error: there is no queue nope in deployment default
+      next: remex tasks list
+      "
+    `);
+  });
+
+  test.concurrent("of a cancel are told one by one", async ({ expect }) => {
+    const cancelTasks = () => ({
+      results: [
+        { task: "t_1", state: TaskState.CANCELED },
+        { task: "t_2", refusal: { code: "task_unknown", message: "there is no task t_2" } },
+      ],
+    });
+    await using gateway = await startStubGateway({ tasks: { cancelTasks } });
+    const done = await run(gateway, ["tasks", "cancel", "t_1", "t_2"]);
+    expect(done.exitCode).toBe(5);
+    expect(done.stdout).toMatchInlineSnapshot(`
+      "TASK  STATE
+      t_1   canceled
+      "
+    `);
+    expect(done.stderr).toMatchInlineSnapshot(`
+      "error: there is no task t_2
+      hint: \`remex tasks list\` shows the tasks
+      "
+    `);
+  });
+});
+
+/** A scheduler under which each task runs on a1 and ends in the state that is given. */
+function ending(states: Record<string, TaskState>): StubAnswers {
+  const ended: Record<string, MessageInitShape<typeof TaskSchema>> = {};
+  return taking({
+    listTaskChanges: () => ({ cursor: "0" }),
+    batchGetTasks: ({ tasks }) => ({ tasks: tasks.flatMap((task) => ended[task] ?? []) }),
+    async *watchTasks() {
+      for (const [task, state] of Object.entries(states)) {
+        const running = {
+          task,
+          state: TaskState.ASSIGNED,
+          stage: AttemptStage.STARTED,
+          agent: "a1",
+        };
+        yield { cursor: "1", changes: [running] };
+        const failed = state === TaskState.FAILED;
+        const kind = failed ? OutcomeKind.FAILED : OutcomeKind.SUCCEEDED;
+        const exitCode = failed ? 3 : 0;
+        ended[task] = {
+          task,
+          state,
+          attempts: 1,
+          attempt: { attempt, agent: "a1", outcome: { kind, exitCode } },
+        };
+        yield { cursor: "2", changes: [{ task, state, exitCode, agent: "a1" }] };
+      }
+      await new Promise(() => undefined);
+    },
+  });
+}
+
+/** A task must be found as queued by the first read, else it is taken for gone. */
+function waitable(states: Record<string, TaskState>): StubAnswers {
+  const answers = ending(states);
+  const inner = answers.tasks?.batchGetTasks;
+  let first = true;
+  return {
+    tasks: {
+      ...answers.tasks,
+      batchGetTasks: (request, context) => {
+        const queued = request.tasks.map((task) => ({ task, state: TaskState.QUEUED }));
+        if (!first) return inner?.(request, context) ?? {};
+        first = false;
+        return { tasks: queued };
+      },
+    },
+  };
+}
+
+describe("--wait", () => {
+  const wait = ["tasks", "submit", "--wait", "--", "true"];
+
+  test.concurrent("shows each change and ends with 0 when the task succeeded", async ({
+    expect,
+  }) => {
+    await using gateway = await startStubGateway(waitable({ t_1: TaskState.SUCCEEDED }));
+    const done = await run(gateway, wait);
+    expect(done.exitCode, done.stderr).toBe(0);
+    expect(done.stdout).toMatchInlineSnapshot(`
+      "TASK  QUEUE    STATE      AGENT  ATTEMPTS  RUN TIME  AGE  REASON
+      t_1   default  succeeded  a1     1         -         -    -
+      "
+    `);
+    expect(done.stderr).toMatchInlineSnapshot(`
+      "t_1: running on a1
+      t_1: succeeded
+      "
+    `);
+  });
+
+  test.concurrent("ends with 6 when the task failed", async ({ expect }) => {
+    await using gateway = await startStubGateway(waitable({ t_1: TaskState.FAILED }));
+    const done = await run(gateway, wait);
+    expect(done.exitCode).toBe(6);
+    expect(done.stdout).toMatchInlineSnapshot(`
+      "TASK  QUEUE    STATE   AGENT  ATTEMPTS  RUN TIME  AGE  REASON
+      t_1   default  failed  a1     1         -         -    exit code 3
+      "
+    `);
+    expect(done.stderr).toMatchInlineSnapshot(`
+      "t_1: running on a1
+      t_1: failed (exit code 3)
+      next: read what it wrote: remex tasks logs t_1
+      "
+    `);
+  });
+
+  test.concurrent("ends with 6 when one of many did not succeed, and -o json holds them all", async ({
+    expect,
+  }) => {
+    const states = { t_1: TaskState.SUCCEEDED, t_2: TaskState.CANCELED };
+    await using gateway = await startStubGateway(waitable(states));
+    const input = "[{ noop: true }, { noop: true }]";
+    const args = ["tasks", "submit", "--wait", "--file", "-", "-o", "json"];
+    const done = await run(gateway, args, { input });
+    expect(done.exitCode).toBe(6);
+    const shown = JSON.parse(done.stdout).map((each: { state: string }) => each.state);
+    expect(shown).toEqual(["TASK_STATE_SUCCEEDED", "TASK_STATE_CANCELED"]);
+  });
+
+  test.concurrent("Ctrl-C ends the waiting, not the task", async ({ expect }) => {
+    await using gateway = await startStubGateway(waitable({}));
+    const done = await run(gateway, wait, {
+      onStart: (child) => {
+        const watching = () => gateway.calls.some(({ method }) => method === "WatchTasks");
+        void waitFor(watching, { what: "the watch" }).then(() => child.kill("SIGINT"));
+      },
+    });
+    expect(done).toEqual({
+      exitCode: 130,
+      stdout: "",
+      stderr:
+        "no longer waiting; the task goes on\nnext: end them with: remex tasks cancel TASK...\n",
+    });
+  });
+});
+
+describe("logs", () => {
+  const started = { attempt, agent: "a1", stage: AttemptStage.STARTED, startedAt: { seconds: 1n } };
+  const bytes = (text: string) => new TextEncoder().encode(text);
+  type Part = MessageInitShape<typeof ReadTaskLogResponseSchema>;
+
+  function logging(parts: Part[], state = TaskState.SUCCEEDED): StubAnswers {
+    return {
+      tasks: { getTask: ({ task }) => ({ task: { task, state, attempt: started } }) },
+      agents: {
+        async *readTaskLog() {
+          yield* parts;
+        },
+      },
+    };
+  }
+
+  const colours = bytes("one\r\n\u001b[31mtwo\u0007\tend \u00e4\n");
+  const split = [
+    { offset: 0n, data: colours.subarray(0, -2) },
+    { offset: BigInt(colours.length - 2), data: colours.subarray(-2), complete: true },
+  ];
+
+  test.concurrent("SEC-E2: keep their lines, not their control characters", async ({ expect }) => {
+    await using gateway = await startStubGateway(logging(split));
+    const done = await run(gateway, ["tasks", "logs", "t_1"]);
+    expect(done).toEqual({
+      exitCode: 0,
+      stdout: "one\n\\x1b[31mtwo\\x07\tend \u00e4\n",
+      stderr: "",
+    });
+  });
+
+  test.concurrent("--raw gives the bytes as they are", async ({ expect }) => {
+    await using gateway = await startStubGateway(logging(split));
+    const done = await run(gateway, ["tasks", "logs", "t_1", "--raw"]);
+    expect(done.stdout).toBe(new TextDecoder().decode(colours));
+  });
+
+  test.concurrent("that may go on say so", async ({ expect }) => {
+    const part = { offset: 0n, data: bytes("so far\n") };
+    await using gateway = await startStubGateway(logging([part], TaskState.ASSIGNED));
+    const done = await run(gateway, ["tasks", "logs", "t_1"]);
+    expect(done.stderr).toBe("next: the log may go on: remex tasks logs t_1 --follow\n");
+  });
+
+  test.concurrent("of a task that never started are not there", async ({ expect }) => {
+    const getTask = () => ({ task: { task: "t_1", state: TaskState.QUEUED } });
+    await using gateway = await startStubGateway({ tasks: { getTask } });
+    const done = await run(gateway, ["tasks", "logs", "t_1"]);
+    expect(done).toEqual({
+      exitCode: 5,
+      stdout: "",
+      stderr:
+        "error: task t_1 was never started, so it has no log: it is queued\n" +
+        "hint: wait for its start with --follow\n",
+    });
+  });
+
+  test.concurrent("--follow waits for the start of a task", async ({ expect }) => {
+    let reads = 0;
+    const base = logging(split);
+    await using gateway = await startStubGateway({
+      ...base,
+      tasks: {
+        getTask: ({ task }) => {
+          reads += 1;
+          const queued = { task, state: TaskState.QUEUED };
+          return { task: reads < 3 ? queued : { ...queued, attempt: started } };
+        },
+        listTaskChanges: () => ({ cursor: "0" }),
+        async *watchTasks() {
+          yield { cursor: "1", changes: [{ task: "t_1", state: TaskState.ASSIGNED }] };
+          await new Promise(() => undefined);
+        },
+      },
+    });
+    const done = await run(gateway, ["tasks", "logs", "t_1", "--follow"]);
+    expect(done.exitCode, done.stderr).toBe(0);
+    expect(done.stdout).toContain("one\n");
+    expect(done.stderr).toBe("t_1 has not started yet; waiting\n");
+  });
+});

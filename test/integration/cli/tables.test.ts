@@ -1,0 +1,504 @@
+// SPDX-License-Identifier: Apache-2.0
+// What `remex` shows people and programs, run for real against a gateway that gives fixed answers.
+
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { Availability } from "@remex/proto/agent/v1";
+import { AgentKind, OnCut, OutcomeKind, OutcomeReason, Role } from "@remex/proto/common/v1";
+import { AgentHealth } from "@remex/proto/health/v1";
+import { AttemptStage, TaskState } from "@remex/proto/scheduler/v1";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { parse } from "yaml";
+import { runRemex, steady } from "../../kit/remex-command.ts";
+import { type StubGateway, startStubGateway } from "../../kit/stub-gateway.ts";
+
+/** Half a unit beyond a whole one, so that a slow machine shows the same age. */
+const ago = (ms: number) => timestampFromMs(Date.now() - ms);
+const minutes = 60_000;
+const hours = 60 * minutes;
+const days = 24 * hours;
+
+const deployment = () => ({
+  deployment: "analytics",
+  displayName: "Analytics",
+  createdAt: ago(2.5 * days),
+  revision: 3n,
+  settings: {
+    heartbeatInterval: durationFromMs(10_000),
+    stopTime: durationFromMs(6_000),
+    confirmWindow: durationFromMs(15_000),
+    onCut: OnCut.CONTINUE,
+    lostAfter: durationFromMs(0),
+    maxSlotCost: 1_000,
+    maxPayloadBytes: 262_144,
+    maxQueuedTasks: 1_000_000,
+    taskRetention: durationFromMs(24 * hours),
+    maxEndedTasks: 100_000,
+    maxAgentTokens: 50,
+    airflowApiUrl: "http://airflow:8080",
+  },
+});
+
+const agents = () => [
+  {
+    deployment: "analytics",
+    agent: "lab-1",
+    kind: AgentKind.WORKER,
+    capabilities: {
+      queues: ["default", "gpu"],
+      labels: { zone: "eu" },
+      slots: 8,
+      group: "lab",
+      runtimes: ["command", "noop"],
+      runtimeVersions: { node: "24.1.0" },
+    },
+    health: AgentHealth.HEALTHY,
+    healthSince: ago(3.5 * hours),
+    availability: Availability.SCHEDULABLE,
+    session: { epoch: 1_794_000_000n, number: 7n },
+    heartbeatAge: durationFromMs(4_200),
+    slotsUsed: 2,
+    softwareVersion: "0.1.0",
+    // An agent may say anything; a terminal must not be steered by it (SEC-E2).
+    hostname: "lab\u001b[2J\u202e",
+    address: "10.0.0.7",
+    registry: "registry-1",
+    token: "AbCd1234",
+    sessionSince: ago(3.5 * hours),
+  },
+  {
+    deployment: "analytics",
+    agent: "lab-2",
+    kind: AgentKind.WORKER,
+    capabilities: { queues: ["default"], slots: 4 },
+    health: AgentHealth.FAILED,
+    healthReason: "lease_expired",
+    availability: Availability.SCHEDULABLE,
+    heartbeatAge: durationFromMs(2.5 * hours),
+    softwareVersion: "0.1.0",
+  },
+];
+
+const tasks = () => [
+  {
+    deployment: "analytics",
+    task: "t_running",
+    idempotencyKey: "key-1",
+    runtime: "command",
+    state: TaskState.ASSIGNED,
+    queuedAt: ago(3.5 * minutes),
+    attempts: 1,
+    spec: { queue: "gpu" },
+    attempt: { stage: AttemptStage.CONFIRMED, agent: "lab-1" },
+  },
+  {
+    deployment: "analytics",
+    task: "t_failed",
+    idempotencyKey: "key-2",
+    runtime: "command",
+    state: TaskState.FAILED,
+    queuedAt: ago(2.5 * hours),
+    endedAt: ago(2.4 * hours),
+    attempts: 2,
+    spec: {
+      queue: "default",
+      slotCost: 2,
+      maxRetries: 1,
+      timeout: durationFromMs(5_400_000),
+      requiredLabels: { zone: "eu" },
+      work: {
+        case: "command" as const,
+        value: { argv: ["sh", "-c", "echo 'it' && exit 2"], env: { MODE: "x" }, cwd: "/srv" },
+      },
+    },
+    retries: 1,
+    attempt: {
+      attempt: { epoch: 1_794_000_000n, number: 9n },
+      stage: AttemptStage.ENDED,
+      agent: "lab-1",
+      startedAt: ago(2.4 * hours),
+      endedAt: ago(2.4 * hours),
+      outcome: {
+        kind: OutcomeKind.FAILED,
+        reason: OutcomeReason.EXIT_CODE,
+        exitCode: 2,
+        message: "no space\u001b]0;pwned\u0007 left",
+        runTime: durationFromMs(92_000),
+      },
+    },
+  },
+  {
+    deployment: "analytics",
+    task: "t_queued",
+    runtime: "noop",
+    state: TaskState.QUEUED,
+    queuedAt: ago(12.5 * minutes),
+    spec: {},
+  },
+];
+
+let gateway: StubGateway;
+
+beforeAll(async () => {
+  gateway = await startStubGateway({
+    deployments: {
+      createDeployment: () => ({ deployment: deployment() }),
+      getDeployment: () => ({ deployment: deployment() }),
+      updateDeployment: () => ({ deployment: deployment() }),
+      listDeployments: () => ({ deployments: [deployment()] }),
+    },
+    queues: {
+      createQueue: ({ queue, description }) => ({
+        queue: { queue, description, createdAt: ago(5.5 * minutes) },
+      }),
+      listQueues: () => ({
+        queues: [
+          { queue: "default", createdAt: ago(2.5 * days), queuedTasks: 12n, agents: 2 },
+          { queue: "gpu", createdAt: ago(5.5 * hours), description: "big ones" },
+        ],
+      }),
+      deleteQueue: () => ({}),
+    },
+    agents: {
+      listAgents: () => ({ agents: agents() }),
+      getAgent: () => ({ agent: agents()[0]! }),
+    },
+    tasks: {
+      listTasks: () => ({ tasks: tasks() }),
+      getTask: () => ({ task: tasks()[1]! }),
+    },
+    agentTokens: {
+      createAgentToken: ({ name, expiry }) => ({
+        token: {
+          token: "AbCd1234",
+          name,
+          deployment: "analytics",
+          ...(expiry.case === "neverExpires"
+            ? {}
+            : { expiresAt: timestampFromMs(Date.now() + (expiry.value ?? 0) * days) }),
+        },
+        value: "rmx_the-value",
+      }),
+      listAgentTokens: () => ({
+        tokens: [
+          {
+            token: "AbCd1234",
+            name: "lab",
+            createdAt: ago(2.5 * days),
+            expiresAt: timestampFromMs(Date.now() + 27.4 * days),
+            lastUsedAt: ago(5.5 * minutes),
+            kinds: [AgentKind.WORKER],
+            queues: ["default", "gpu"],
+          },
+          { token: "ZZZZ0000", name: "old", createdAt: ago(40.5 * days), revokedAt: ago(days) },
+        ],
+      }),
+      revokeAgentToken: () => ({
+        token: {
+          token: "AbCd1234",
+          name: "lab",
+          deployment: "analytics",
+          revokedAt: ago(5.5 * minutes),
+        },
+      }),
+    },
+    operatorKeys: {
+      createOperatorKey: ({ name, role, deployment: bound }) => ({
+        key: { key: "KeyId123", name, role, deployment: bound },
+        value: "rmk_the-value",
+      }),
+      listOperatorKeys: () => ({
+        keys: [
+          { key: "KeyId123", name: "airflow", role: Role.SUBMITTER, deployment: "analytics" },
+          { key: "Admin000", name: "bootstrap", role: Role.ADMIN },
+        ],
+      }),
+      revokeOperatorKey: () => ({ key: { key: "KeyId123", name: "airflow", role: Role.VIEWER } }),
+    },
+    status: {
+      getStatus: () => ({
+        softwareVersion: "0.1.0",
+        epoch: 1_794_000_000n,
+        problems: ["no health-monitor has a living record"],
+        replicas: [
+          {
+            role: "registry",
+            replica: "registry-1",
+            address: "http://10.0.0.1:8702",
+            recordAge: durationFromMs(1_200),
+            softwareVersion: "0.1.0",
+          },
+        ],
+      }),
+    },
+  });
+});
+
+afterAll(() => gateway[Symbol.asyncDispose]());
+
+/** What a command shows a person in the deployment `analytics`. */
+function shown(...args: string[]): Promise<string> {
+  return shownWithout(...args, "--deployment", "analytics");
+}
+
+async function shownWithout(...args: string[]): Promise<string> {
+  const run = await runRemex(args, { gateway });
+  expect(run.exitCode, run.stderr).toBe(0);
+  return steady(`${run.stdout}${run.stderr === "" ? "" : `-- stderr\n${run.stderr}`}`);
+}
+
+test.concurrent("deployments", async ({ expect }) => {
+  expect(await shownWithout("deployments", "list")).toMatchInlineSnapshot(`
+    "DEPLOYMENT  NAME       HEARTBEAT  ON CUT    RETENTION  AGE
+    analytics   Analytics  10s        continue  1d         2d
+    "
+  `);
+  expect(await shownWithout("deployments", "get", "analytics")).toMatchInlineSnapshot(`
+    "Deployment:        analytics
+    Name:              Analytics
+    Created:           INSTANT (2d ago)
+    Revision:          3
+    Heartbeat:         10s
+    Stop time:         6s
+    Confirm window:    15s
+    On cut:            continue
+    Lost after:        0s
+    Max slot cost:     1000
+    Max payload:       262144 bytes
+    Max queued tasks:  1000000
+    Task retention:    1d
+    Max ended tasks:   100000
+    Max agent tokens:  50
+    Airflow API:       http://airflow:8080
+    "
+  `);
+  expect(await shownWithout("deployments", "create", "analytics")).toMatchInlineSnapshot(`
+    "Deployment:        analytics
+    Name:              Analytics
+    Created:           INSTANT (2d ago)
+    Revision:          3
+    Heartbeat:         10s
+    Stop time:         6s
+    Confirm window:    15s
+    On cut:            continue
+    Lost after:        0s
+    Max slot cost:     1000
+    Max payload:       262144 bytes
+    Max queued tasks:  1000000
+    Task retention:    1d
+    Max ended tasks:   100000
+    Max agent tokens:  50
+    Airflow API:       http://airflow:8080
+    -- stderr
+    next: make a token for its agents: remex tokens create --deployment analytics --name NAME --expires 30d
+    "
+  `);
+});
+
+test.concurrent("queues", async ({ expect }) => {
+  expect(await shown("queues", "list")).toMatchInlineSnapshot(`
+    "QUEUE    WAITING  AGENTS  AGE  DESCRIPTION
+    default  12       2       2d   -
+    gpu      ?        ?       5h   big ones
+    "
+  `);
+  expect(await shown("queues", "create", "gpu")).toMatchInlineSnapshot(`
+    "QUEUE  WAITING  AGENTS  AGE  DESCRIPTION
+    gpu    ?        ?       5m   -
+    -- stderr
+    next: let agents listen on it: remex-agent --queues gpu
+    "
+  `);
+  expect(await shown("queues", "delete", "gpu")).toMatchInlineSnapshot(`
+    "queue gpu of deployment analytics is deleted
+    "
+  `);
+});
+
+test.concurrent("SEC-E2: agents, whose text cannot steer the terminal", async ({ expect }) => {
+  expect(await shown("agents", "list")).toMatchInlineSnapshot(`
+    "AGENT  KIND    HEALTH                  AVAILABILITY  HEARTBEAT  SLOTS  QUEUES       VERSION
+    lab-1  worker  healthy                 schedulable   4s ago     2/8    default,gpu  0.1.0
+    lab-2  worker  failed (lease_expired)  schedulable   2h ago     0/4    default      0.1.0
+    "
+  `);
+  expect(await shown("agents", "get", "lab-1")).toMatchInlineSnapshot(`
+    "Agent:             lab-1
+    Deployment:        analytics
+    Kind:              worker
+    Group:             lab
+    Health:            healthy
+    Health since:      INSTANT (3h ago)
+    Availability:      schedulable
+    Heartbeat:         4s ago
+    Slots:             2 of 8 used
+    Queues:            default, gpu
+    Labels:            zone=eu
+    Runtimes:          command, noop
+    Runtime versions:  node=24.1.0
+    Session:           1794000000.7
+    Session since:     INSTANT (3h ago)
+    Registry:          registry-1
+    Token:             AbCd1234
+    Version:           0.1.0
+    Host:              lab\\x1b[2J\\u202e
+    Address:           10.0.0.7
+    "
+  `);
+});
+
+test.concurrent("SEC-E2: tasks, whose text cannot steer the terminal", async ({ expect }) => {
+  expect(await shown("tasks", "list")).toMatchInlineSnapshot(`
+    "TASK       QUEUE    STATE     AGENT  ATTEMPTS  RUN TIME  AGE  REASON
+    t_running  gpu      starting  lab-1  1         -         3m   -
+    t_failed   default  failed    lab-1  2         1m32s     2h   exit code 2
+    t_queued   default  queued    -      0         -         12m  -
+    "
+  `);
+  expect(await shown("tasks", "get", "t_failed")).toMatchInlineSnapshot(`
+    "Task:               t_failed
+    Deployment:         analytics
+    State:              failed
+    Reason:             exit code 2
+    Key:                key-2
+    Queue:              default
+    Work:               sh -c 'echo '\\''it'\\'' && exit 2'
+    Working directory:  /srv
+    Environment:        MODE=x
+    Required labels:    zone=eu
+    Slot cost:          2
+    Timeout:            1h30m
+    Queued:             INSTANT (2h ago)
+    Ended:              INSTANT (2h ago)
+    Attempts:           2
+    Retries:            1 of 1
+    Attempt:            1794000000.9
+      stage:            ended
+      agent:            lab-1
+      started:          INSTANT (2h ago)
+      ended:            INSTANT (2h ago)
+      run time:         1m32s
+      outcome:          failed
+      exit code:        2
+      message:          no space\\x1b]0;pwned\\x07 left
+    "
+  `);
+});
+
+test.concurrent("R6: tokens, their value shown once", async ({ expect }) => {
+  const create = ["tokens", "create", "--name", "lab", "--expires"];
+  expect(await shown(...create, "30d")).toMatchInlineSnapshot(`
+    "Token:       AbCd1234
+    Name:        lab
+    Deployment:  analytics
+    State:       live
+    Expires:     INSTANT (in 30d)
+    Kinds:       all
+    Queues:      all
+    Value:       rmx_the-value
+    -- stderr
+    warning: the value is shown this once and cannot be read again
+    next: put it into a file of mode 600 and start an agent: remex-agent --token-file FILE
+    "
+  `);
+  expect(await shown("tokens", "list", "--all")).toMatchInlineSnapshot(`
+    "TOKEN     NAME  STATE    EXPIRES  LAST USED  KINDS   QUEUES       AGE  DESCRIPTION
+    AbCd1234  lab   live     in 27d   5m ago     worker  default,gpu  2d   -
+    ZZZZ0000  old   revoked  never    never      all     all          40d  -
+    "
+  `);
+  expect(await shown("tokens", "revoke", "lab")).toMatchInlineSnapshot(`
+    "Token:       AbCd1234
+    Name:        lab
+    Deployment:  analytics
+    State:       revoked
+    Expires:     never
+    Revoked:     INSTANT (5m ago)
+    Kinds:       all
+    Queues:      all
+    "
+  `);
+});
+
+test.concurrent("keys", async ({ expect }) => {
+  const create = ["keys", "create", "--name", "ci", "--role", "submitter", "--expires", "never"];
+  expect(await shown(...create)).toMatchInlineSnapshot(`
+    "Key:         KeyId123
+    Name:        ci
+    Role:        submitter
+    Deployment:  analytics
+    State:       live
+    Expires:     never
+    Value:       rmk_the-value
+    -- stderr
+    warning: the value is shown this once and cannot be read again
+    next: put it into a file of mode 600 and name it in REMEX_KEY_FILE
+    "
+  `);
+  expect(await shownWithout(...create, "--all-deployments")).toMatchInlineSnapshot(`
+    "Key:         KeyId123
+    Name:        ci
+    Role:        submitter
+    Deployment:  all
+    State:       live
+    Expires:     never
+    Value:       rmk_the-value
+    -- stderr
+    warning: the value is shown this once and cannot be read again
+    next: put it into a file of mode 600 and name it in REMEX_KEY_FILE
+    "
+  `);
+  expect(await shownWithout("keys", "list")).toMatchInlineSnapshot(`
+    "KEY       NAME       ROLE       DEPLOYMENT  STATE  EXPIRES  AGE
+    KeyId123  airflow    submitter  analytics   live   never    -
+    Admin000  bootstrap  admin      all         live   never    -
+    "
+  `);
+});
+
+test.concurrent("status", async ({ expect }) => {
+  expect(await shownWithout("status")).toMatchInlineSnapshot(`
+    "Gateway:      http://127.0.0.1:PORT
+    Version:      0.1.0
+    Store epoch:  1794000000
+    Problem:      no health-monitor has a living record
+
+    ROLE      REPLICA     ADDRESS               SEEN    VERSION
+    registry  registry-1  http://10.0.0.1:8702  1s ago  0.1.0
+    "
+  `);
+});
+
+test.concurrent("SEC-T5: -o value prints the secret alone, the warning goes elsewhere", async ({
+  expect,
+}) => {
+  const args = ["tokens", "create", "--name", "lab", "--expires", "never", "-o", "value"];
+  const run = await runRemex(args, { gateway });
+  expect(run).toEqual({
+    exitCode: 0,
+    stdout: "rmx_the-value\n",
+    stderr: "warning: the value is shown this once and cannot be read again\n",
+  });
+});
+
+test.concurrent("-o json is the contract's JSON, without hints, and -o yaml is the same", async ({
+  expect,
+}) => {
+  const json = await runRemex(["agents", "list", "-o", "json"], { gateway });
+  expect(json.stderr).toBe("");
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: it is their absence that is tested.
+  expect(json.stdout).not.toMatch(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f\u202e]/);
+  const list = JSON.parse(json.stdout);
+  expect(list[0]).toMatchObject({
+    agent: "lab-1",
+    kind: "AGENT_KIND_WORKER",
+    health: "AGENT_HEALTH_HEALTHY",
+    session: { epoch: "1794000000", number: "7" },
+    slotsUsed: 2,
+    hostname: "lab\u001b[2J\u202e",
+    staleReports: 0,
+  });
+  const yaml = await runRemex(["-o", "yaml", "agents", "list"], { gateway });
+  expect(yaml.stdout).not.toMatch(/[\u007f-\u009f\u202e]/);
+  const steadyList = (text: string) => text.replace(/"[^"]*Z"/g, '"INSTANT"');
+  expect(steadyList(JSON.stringify(parse(yaml.stdout)))).toBe(steadyList(JSON.stringify(list)));
+});
