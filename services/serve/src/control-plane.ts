@@ -75,6 +75,8 @@ export async function startControlPlane(deps: ControlPlaneDeps): Promise<void> {
   const clock = createSystemClock();
   const metrics = createMetrics();
   const readiness = createReadiness();
+  // Roles report one by one as they start; until the last of them listens, the process is not ready.
+  const start = readiness.part("start");
   await mkdir(config.dataDir, { recursive: true, mode: 0o700 });
   const records = await openRecords(recordsUrlOf(config));
   shutdown.add({ name: "records", deadlineMs: stopWithinMs, stop: () => records.close() });
@@ -186,6 +188,7 @@ export async function startControlPlane(deps: ControlPlaneDeps): Promise<void> {
   own.start();
   shutdown.add({ name: "replica records", deadlineMs: stopWithinMs, stop: () => own.stop() });
 
+  start.ready();
   readiness.onChange((report) => {
     if (report.ready) log.info("ready");
     else log.warn({ problems: report.problems }, "not ready");
