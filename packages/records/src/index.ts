@@ -31,6 +31,7 @@ export type {
   OperatorRole,
   RevokeOperatorKeyResult,
 } from "./operator-key/operator-key-records.ts";
+export type { PepperRecords } from "./pepper/pepper-records.ts";
 export {
   type CreateQueueResult,
   type DeleteQueueResult,

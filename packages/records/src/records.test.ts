@@ -61,6 +61,22 @@ describe.each(engines)("records on $name", (engine) => {
     expect(await records.storeId.loadOrCreate("second", 2)).toBe("first");
   });
 
+  test("peppers are noted once, and those of another installation are not", async () => {
+    const first = new Map([[1, "a"]]);
+    const foreign = new Map([
+      [1, "x"],
+      [2, "y"],
+    ]);
+    const rotated = new Map([
+      [1, "a"],
+      [2, "b"],
+    ]);
+    expect(await records.peppers.note(first)).toEqual(first);
+    expect(await records.peppers.note(foreign)).toEqual(first);
+    expect(await records.peppers.note(rotated)).toEqual(rotated);
+    expect(await records.peppers.note(first)).toEqual(rotated);
+  });
+
   describe("deployments", () => {
     test("a new one has the queue default and revision 1; a second create gives it back", async () => {
       const first = await createDeployment();

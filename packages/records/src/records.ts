@@ -18,6 +18,7 @@ import {
   createOperatorKeyRecords,
   type OperatorKeyRecords,
 } from "./operator-key/operator-key-records.ts";
+import { createPepperRecords, type PepperRecords } from "./pepper/pepper-records.ts";
 import { createQueueRecords, type QueueRecords } from "./queue/queue-records.ts";
 import { createStoreIdRecords, type StoreIdRecords } from "./store-id/store-id-records.ts";
 
@@ -27,6 +28,7 @@ export interface Records {
   readonly agentTokens: AgentTokenRecords;
   readonly operatorKeys: OperatorKeyRecords;
   readonly audit: AuditRecords;
+  readonly peppers: PepperRecords;
   readonly storeId: StoreIdRecords;
   /** Reads something; throws when the store is away. */
   check(): Promise<void>;
@@ -51,6 +53,7 @@ export async function openRecords(url: string): Promise<Records> {
     agentTokens: createAgentTokenRecords(db),
     operatorKeys: createOperatorKeyRecords(db),
     audit: createAuditRecords(db),
+    peppers: createPepperRecords(db),
     storeId: createStoreIdRecords(db),
     check: async () => {
       await sql`select 1`.execute(db);

@@ -2,5 +2,5 @@
 // The public door of the token service.
 export { type BootstrapDeps, ensureBootstrapKey } from "./bootstrap-key.ts";
 export { type CredentialPrefix, credentialPattern } from "./credential.ts";
-export { loadPeppers, type Peppers } from "./pepper.ts";
+export { loadPeppers, type Peppers, requireOwnPeppers } from "./pepper.ts";
 export { createTokenService, type TokenService, type TokenServiceDeps } from "./token-service.ts";

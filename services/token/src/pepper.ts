@@ -2,6 +2,7 @@
 // The peppers that credentials are hashed with (SEC-T3): in a file of their own, outside every store.
 
 import { createHmac, randomBytes, timingSafeEqual } from "node:crypto";
+import type { Records } from "@remex/records";
 import { loadOrCreateSecretFile } from "@remex/runtime";
 
 export interface Peppers {
@@ -9,6 +10,8 @@ export interface Peppers {
   readonly newest: number;
   /** Keyed hash, hex; undefined when the file does not hold that version. */
   digest(version: number, value: string): string | undefined;
+  /** What tells peppers apart without giving them away, by version. */
+  readonly fingerprints: ReadonlyMap<number, string>;
 }
 
 const pepperBytes = 32;
@@ -43,11 +46,37 @@ export function parsePeppers(text: string, path: string): Peppers {
   }
   return {
     newest: Math.max(...keys.keys()),
+    fingerprints: new Map([...keys].map(([version, key]) => [version, fingerprintOf(key)])),
     digest: (version, value) => {
       const key = keys.get(version);
       return key === undefined ? undefined : createHmac("sha256", key).update(value).digest("hex");
     },
   };
+}
+
+function fingerprintOf(key: Buffer): string {
+  return createHmac("sha256", key).update("remex pepper fingerprint").digest("hex");
+}
+
+/**
+ * Refuses peppers that are not those of this records store: with another pepper, or without an old one,
+ * every credential made before would be refused as unknown.
+ */
+export async function requireOwnPeppers(
+  records: Pick<Records, "peppers">,
+  peppers: Peppers,
+  path: string,
+): Promise<void> {
+  const known = await records.peppers.note(peppers.fingerprints);
+  for (const [version, fingerprint] of known) {
+    const own = peppers.fingerprints.get(version);
+    if (own === fingerprint) continue;
+    const what = own === undefined ? "is missing from" : "is another one in";
+    throw new Error(
+      `pepper v${version}, which this installation's credentials were hashed with, ${what} ${path}: restore the file, ` +
+        "or give every process the same --data-dir",
+    );
+  }
 }
 
 /** SEC-T4: compares in constant time; digests of different length are unequal, not an error. */

@@ -27,7 +27,7 @@ import { connectErrorOf, failureFromConnect } from "@remex/transport";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ensureBootstrapKey } from "./bootstrap-key.ts";
 import { createCredential } from "./credential.ts";
-import { loadPeppers, type Peppers } from "./pepper.ts";
+import { loadPeppers, type Peppers, parsePeppers, requireOwnPeppers } from "./pepper.ts";
 import { createTokenService, type TokenService } from "./token-service.ts";
 
 const dayMs = 24 * 3_600_000;
@@ -391,6 +391,19 @@ describe("revocations", () => {
     );
     abort.abort();
     await watching;
+  });
+});
+
+describe("the pepper", () => {
+  test("SEC-T3: another pepper than the store's, or a lost one, is refused with the fix", async () => {
+    await requireOwnPeppers(records, peppers, "/data/pepper");
+    const one = `v1 ${"11".repeat(32)}`;
+    const two = `v2 ${"22".repeat(32)}`;
+    const check = (text: string) =>
+      requireOwnPeppers(records, parsePeppers(text, "/data/pepper"), "/data/pepper");
+    await expect(check(one)).rejects.toThrow("is another one in /data/pepper: restore the file");
+    await expect(check(two)).rejects.toThrow("pepper v1, which");
+    await requireOwnPeppers(records, peppers, "/data/pepper");
   });
 });
 

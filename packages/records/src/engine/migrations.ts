@@ -119,8 +119,21 @@ async function createAuditTables(db: Kysely<unknown>): Promise<void> {
   await sql`insert into audit_heads (id, number, hash) values (${onlyRow}, 0, '')`.execute(db);
 }
 
+const pepperFingerprints: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable("pepper_fingerprints")
+      .addColumn("version", "integer", (column) => column.primaryKey())
+      .addColumn("fingerprint", "text", (column) => column.notNull())
+      .execute();
+  },
+};
+
 const provider: MigrationProvider = {
-  getMigrations: async () => ({ "0001_first_tables": firstTables }),
+  getMigrations: async () => ({
+    "0001_first_tables": firstTables,
+    "0002_pepper_fingerprints": pepperFingerprints,
+  }),
 };
 
 /** Brings the store to the newest tables. Safe to run in several processes at once. */

@@ -8,6 +8,7 @@ export interface Tables {
   agent_token_counters: AgentTokenCountersTable;
   operator_keys: OperatorKeysTable;
   operator_key_counters: OperatorKeyCountersTable;
+  pepper_fingerprints: PepperFingerprintsTable;
   audit_entries: AuditEntriesTable;
   audit_heads: AuditHeadsTable;
   store_ids: StoreIdsTable;
@@ -71,6 +72,11 @@ interface OperatorKeysTable {
 interface OperatorKeyCountersTable {
   id: number;
   created: number;
+}
+
+interface PepperFingerprintsTable {
+  version: number;
+  fingerprint: string;
 }
 
 interface AuditEntriesTable {

@@ -2,12 +2,19 @@
 // The token service as a role: its pepper, its first admin key, its count of malformed credentials.
 
 import { join } from "node:path";
-import { createTokenService, ensureBootstrapKey, loadPeppers } from "@remex/token";
+import {
+  createTokenService,
+  ensureBootstrapKey,
+  loadPeppers,
+  requireOwnPeppers,
+} from "@remex/token";
 import type { Role, RoleContext } from "./role.ts";
 
 export async function createTokenRole(context: RoleContext): Promise<Role> {
   const { config, records, clock, log } = context;
-  const peppers = await loadPeppers(join(config.dataDir, "pepper"));
+  const pepperFile = join(config.dataDir, "pepper");
+  const peppers = await loadPeppers(pepperFile);
+  await requireOwnPeppers(records, peppers, pepperFile);
   const written = await ensureBootstrapKey({ records, peppers, clock, dataDir: config.dataDir });
   if (written !== undefined) {
     log.info({ file: written }, "the first admin key was written");
