@@ -21,18 +21,21 @@ export interface AgentSettings {
   readonly healthPort: number;
   /** What the runtime needs beyond the bare environment. */
   readonly env: NodeJS.ProcessEnv;
-  /** A folder that comes first on the agent's PATH. */
-  readonly bin: string | undefined;
+  /** Folders that come first on the agent's PATH. */
+  readonly bins: readonly string[];
 }
 
 /** Only what any process needs: nothing of the control plane's or Airflow's settings comes along. */
-function bareEnvironment(bin: string | undefined): NodeJS.ProcessEnv {
-  const kept = ["HOME", "LANG", "LC_ALL", "TMPDIR", "USER", "LOGNAME"];
+function bareEnvironment(bins: readonly string[], stateDir: string): NodeJS.ProcessEnv {
+  const kept = ["HOME", "LANG", "LC_ALL", "USER", "LOGNAME"];
   const entries = kept.flatMap((name) =>
     process.env[name] === undefined ? [] : [[name, process.env[name]]],
   );
-  const searched = [...(bin === undefined ? [] : [bin]), process.env.PATH ?? ""];
-  return { ...Object.fromEntries(entries), PATH: searched.join(path.delimiter) };
+  // What tasks keep between runs, like virtual environments, is theirs alone and goes with the folder.
+  const TMPDIR = path.join(stateDir, "tmp");
+  mkdirSync(TMPDIR, { recursive: true, mode: 0o700 });
+  const PATH = [...bins, process.env.PATH ?? ""].join(path.delimiter);
+  return { ...Object.fromEntries(entries), TMPDIR, PATH };
 }
 
 export async function startAgent(
@@ -58,7 +61,7 @@ export async function startAgent(
       name: agentName,
       command: process.execPath,
       args: [agentMain, ...flags],
-      env: { ...bareEnvironment(settings.bin), ...settings.env },
+      env: { ...bareEnvironment(settings.bins, stateDir), ...settings.env },
       cwd: stateDir,
       stage: 3,
     });

@@ -6,7 +6,12 @@ import path from "node:path";
 import { lockHolder, tryLock } from "../launch/lock.mjs";
 import { LaunchError, runMain, say } from "../launch/progress.mjs";
 import { rootDir, stateDir } from "../launch/toolchain.mjs";
-import { ensureAirflowVenv } from "../tools/python.ts";
+import {
+  ensureAirflowVenv,
+  ensureUv,
+  packageIndexEnvironment,
+  type Venv,
+} from "../tools/python.ts";
 import { startAgent } from "./agent.ts";
 import { bundleEnvironment, dagIds, startAirflow } from "./airflow.ts";
 import { runDags } from "./airflow-run.ts";
@@ -38,6 +43,17 @@ function interruption(programs: Programs): Promise<"interrupted"> {
   });
 }
 
+/** What the agent needs for Airflow's tasks, some of which make virtual environments of their own. */
+async function airflowRuntime(venv: Venv, dataDir: string) {
+  const uv = await ensureUv();
+  return {
+    runtime: "airflow" as const,
+    env: { ...(await packageIndexEnvironment()), ...bundleEnvironment(dataDir) },
+    // One that is found by its name alone is on PATH already.
+    bins: [venv.bin, ...(uv !== undefined && path.isAbsolute(uv) ? [path.dirname(uv)] : [])],
+  };
+}
+
 async function runWork(
   programs: Programs,
   options: StartOptions,
@@ -54,7 +70,7 @@ async function runWork(
     queues: ["default"],
   };
   if (venv === undefined) {
-    await startAgent(programs, plane, { ...agent, runtime: "process", env: {}, bin: undefined });
+    await startAgent(programs, plane, { ...agent, runtime: "process", env: {}, bins: [] });
     return runSamples(plane, dataDir);
   }
   const airflow = {
@@ -66,12 +82,7 @@ async function runWork(
   };
   const [api] = await Promise.all([
     startAirflow(programs, { ...airflow, submitterKeyFile: access.submitterKeyFile }),
-    startAgent(programs, plane, {
-      ...agent,
-      runtime: "airflow",
-      env: bundleEnvironment(dataDir),
-      bin: venv.bin,
-    }),
+    startAgent(programs, plane, { ...agent, ...(await airflowRuntime(venv, dataDir)) }),
   ]);
   return runDags(api, dagIds);
 }
@@ -118,7 +129,16 @@ function refuseSecondRun(lockFile: string): void {
   }
 }
 
+/** Everything here talks over loopback, which no proxy reaches. */
+function keepLoopbackDirect(): void {
+  for (const name of ["NO_PROXY", "no_proxy"]) {
+    const given = process.env[name];
+    process.env[name] = [...(given ? [given] : []), "127.0.0.1", "localhost"].join(",");
+  }
+}
+
 async function start(options: StartOptions): Promise<number> {
+  keepLoopbackDirect();
   mkdirSync(options.dataDir, { recursive: true, mode: 0o700 });
   const lockFile = path.join(options.dataDir, "run.lock");
   refuseSecondRun(lockFile);

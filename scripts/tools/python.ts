@@ -10,7 +10,8 @@ import { LaunchError, step } from "../launch/progress.mjs";
 import { rootDir, stateDir } from "../launch/toolchain.mjs";
 
 const uvVersion = "0.13.9";
-const candidates = ["python3.12", "python3.11", "python3.13", "python3.10", "python3", "python"];
+/** 3.13 comes last: Airflow's example of virtual environments asks for a numpy that has no build for it. */
+const candidates = ["python3.12", "python3.11", "python3.10", "python3", "python", "python3.13"];
 const probe =
   "import sys, ssl, sqlite3; print('%d.%d' % sys.version_info[:2]); print(sys.executable)";
 const fittingVersions = ["3.10", "3.11", "3.12", "3.13"];
@@ -68,34 +69,45 @@ export async function findAnyPython(): Promise<Python | undefined> {
   return firstPython((found) => found.version.startsWith("3."));
 }
 
-async function check(command: string, args: string[], problem: string): Promise<void> {
+const reachIndex =
+  "check that the Python package index can be reached (`python3 -m pip download six`), then run the command again";
+
+async function check(
+  command: string,
+  args: string[],
+  problem: string,
+  fix = reachIndex,
+): Promise<void> {
   const run = await runQuietly(command, args, { cwd: rootDir, env: await pythonEnvironment() });
   if (run.code === 0) return;
-  throw new LaunchError(
-    `${problem}:\n${run.output.trim()}`,
-    "check that the Python package index can be reached (`python3 -m pip download six`), then run the command again",
-  );
+  throw new LaunchError(`${problem}:\n${run.output.trim()}`, fix);
 }
 
 let indexOfPip: Promise<string> | undefined;
 
 /** uv does not read pip's own settings; where pip uses an index of the user's choice, uv must too. */
-async function pythonEnvironment(): Promise<NodeJS.ProcessEnv> {
-  const env: NodeJS.ProcessEnv = { ...process.env, PIP_DISABLE_PIP_VERSION_CHECK: "1" };
-  if (env.UV_DEFAULT_INDEX !== undefined || env.UV_INDEX_URL !== undefined) return env;
+async function uvIndex(): Promise<NodeJS.ProcessEnv> {
+  const { env } = process;
+  if (env.UV_DEFAULT_INDEX !== undefined || env.UV_INDEX_URL !== undefined) return {};
   indexOfPip ??= findAnyPython().then(async (python) => {
     if (python === undefined) return "";
-    const run = await runQuietly(python.command, [
-      "-m",
-      "pip",
-      "config",
-      "get",
-      "global.index-url",
-    ]);
-    return run.code === 0 ? run.output.trim() : "";
+    const ask = ["-m", "pip", "config", "get", "global.index-url"];
+    const run = await runQuietly(python.command, ask);
+    return run.code === 0 ? run.stdout.trim() : "";
   });
   const index = env.PIP_INDEX_URL ?? (await indexOfPip);
-  return index === "" ? env : { ...env, UV_DEFAULT_INDEX: index };
+  return index === "" ? {} : { UV_DEFAULT_INDEX: index };
+}
+
+async function pythonEnvironment(): Promise<NodeJS.ProcessEnv> {
+  return { ...process.env, PIP_DISABLE_PIP_VERSION_CHECK: "1", ...(await uvIndex()) };
+}
+
+/** The part of our environment that says how Python packages are fetched. */
+export async function packageIndexEnvironment(): Promise<NodeJS.ProcessEnv> {
+  const fetching = /^(pip_|uv_|(https?|all|no)_proxy$|ssl_cert_(file|dir)$|requests_ca_bundle$)/i;
+  const entries = Object.entries(process.env).filter(([name]) => fetching.test(name));
+  return { ...Object.fromEntries(entries), ...(await uvIndex()) };
 }
 
 /** Installs one requirements file into a plain folder, by pip or else by uv. */
@@ -158,7 +170,12 @@ async function fillVenv(dir: string, python: Python, installArgs: string[]): Pro
       uv === undefined
         ? [python.command, ["-m", "venv", dir]]
         : [uv, ["venv", "--quiet", "--python", python.command, dir]];
-    await check(command, args, "could not make a virtual environment");
+    await check(
+      command,
+      args,
+      "could not make a virtual environment",
+      `run \`${installCommand()}\``,
+    );
   }
   const [command, args] =
     uv === undefined

@@ -1,12 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a new user runs: everything on one machine, with real Airflow and without it, and nothing left behind.
 
-import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { createTempDir, type Program, startProgram, type TempDir, waitFor } from "../kit/index.ts";
+import { createTempDir, type Program, startProgram, type TempDir } from "../kit/index.ts";
+import {
+  below,
+  type Environment,
+  environmentsBelow,
+  listProcesses,
+  type Process,
+  untilGone,
+} from "../kit/process-tree.ts";
 
 const main = fileURLToPath(new URL("../../scripts/start/main.ts", import.meta.url));
 const runWithinMs = 480_000;
@@ -30,29 +37,27 @@ function start(dir: TempDir, ...options: string[]): Program {
 const summaryFile = (dir: TempDir) => path.join(dir.path, "summary.json");
 const readSummary = (dir: TempDir) => JSON.parse(readFileSync(summaryFile(dir), "utf8")) as Summary;
 
-/** The processes whose command line or environment speaks of the run's folder. */
-function leftRunning(dir: TempDir): string[] {
-  const lines = spawnSync("ps", ["-A", "-ww", "-o", "pid=,stat=,args="])
-    .stdout.toString()
-    .split("\n");
-  return lines.filter((line) => line.includes(dir.path) && !/^\s*\d+\s+Z/.test(line));
-}
+const isAirflowDone = /running 7 DAGs on the agent: done/;
 
 describe("npm start -- --once with real Airflow", () => {
   let dir: TempDir;
   let output = "";
-  let agentEnvironment = "";
+  let code: number | string = "";
+  let started: readonly Process[] = [];
+  let agentSide: readonly Environment[] = [];
 
   beforeAll(async () => {
     dir = await createTempDir();
     const program = start(dir, "--once");
     try {
-      const programs = path.join(dir.path, "data", "programs.json");
-      await program.waitForOutput(/running 7 DAGs/, runWithinMs);
-      const records = JSON.parse(readFileSync(programs, "utf8")) as { name: string; pid: number }[];
-      const agent = records.find(({ name }) => name === "agent-1");
-      agentEnvironment = readFileSync(`/proc/${agent?.pid}/environ`, "utf8");
-      expect(await program.ended, program.output()).toBe(0);
+      await program.waitForOutput(/: running on agent-1/, runWithinMs);
+      started = below(program.pid, listProcesses());
+      const records = path.join(dir.path, "data", "programs.json");
+      const programs = JSON.parse(readFileSync(records, "utf8")) as { name: string; pid: number }[];
+      const agent = programs.find(({ name }) => name === "agent-1")?.pid ?? 0;
+      agentSide = environmentsBelow(agent);
+      await program.waitForOutput(isAirflowDone, runWithinMs);
+      code = await program.ended;
     } finally {
       output = program.output();
       await program.stop();
@@ -83,16 +88,36 @@ describe("npm start -- --once with real Airflow", () => {
     expect(retried).toMatchObject({ state: "success", tries: 2 });
   });
 
-  test("R5: the agent's environment names no database and no key of Airflow's servers", () => {
-    expect(agentEnvironment).toContain("PATH=");
-    expect(agentEnvironment).not.toMatch(
-      /SQL_ALCHEMY_CONN|FERNET_KEY|JWT_SECRET|SECRET_KEY|REDIS_URL/,
-    );
+  test("R5: agent and runner have no database and no key of Airflow's servers", () => {
+    const [agent, runner] = agentSide;
+    expect(agent?.text).toContain("PATH=");
+    expect(runner?.args).toContain("remex-airflow runner");
+    const forbidden = /AIRFLOW__DATABASE__|FERNET|JWT_SECRET|SECRET_KEY|REDIS_URL|REMEX_KEY/;
+    expect(agent?.text).not.toMatch(forbidden);
+    expect(runner?.text).not.toMatch(forbidden);
   });
 
-  test("each task is shown with its state and agent, and nothing is left running", async () => {
-    expect(output).toMatch(/example_xcom\.push: success on agent-1 after/);
-    await waitFor(() => leftRunning(dir).length === 0, { what: "the end of all processes" });
+  test("R5: nothing on the agent's side, tasks included, holds a server's key or its database", () => {
+    const airflow = path.join(dir.path, "data", "airflow");
+    const keys = readFileSync(path.join(airflow, "secrets.json"), "utf8");
+    const secrets = [airflow, ...Object.values(JSON.parse(keys) as Record<string, string>)];
+    expect(secrets).toHaveLength(4);
+    expect(agentSide.length).toBeGreaterThan(2);
+    for (const { args, text } of agentSide) {
+      const found = secrets.filter((secret) => text.includes(secret));
+      expect(found, `environment of ${args}`).toEqual([]);
+    }
+  });
+
+  test("each task is shown with its state, agent and duration", () => {
+    expect(code, output).toBe(0);
+    expect(output).toMatch(/example_xcom\.push: success on agent-1 after \d+\.\d\d s/);
+    expect(output).toContain("7 of 7 succeeded");
+  });
+
+  test("nothing is left running", async () => {
+    expect(started.length).toBeGreaterThan(6);
+    await untilGone(started);
   });
 });
 
@@ -101,10 +126,15 @@ describe("npm start -- --without-airflow", () => {
     await using dir = await createTempDir();
     await using program = start(dir, "--without-airflow");
     await program.waitForOutput(/everything keeps running/, 120_000);
-    expect(readSummary(dir).groups.every(({ succeeded }) => succeeded)).toBe(true);
+    expect(readSummary(dir).groups.filter(({ succeeded }) => !succeeded)).toEqual([]);
+    const url = /Remex API \(REMEX_URL\)\s+(\S+)/.exec(program.output())?.[1] ?? "";
+    expect((await fetch(url)).status).toBeGreaterThan(0);
+    const started = below(program.pid, listProcesses());
+    expect(started.length).toBeGreaterThan(3);
     program.signal("SIGINT");
     expect(await program.ended).toBe(0);
-    expect(leftRunning(dir)).toEqual([]);
+    await untilGone(started);
+    await expect(fetch(url)).rejects.toThrow();
   });
 
   test("a second start over the same folder is refused while the first one runs", async () => {
