@@ -12,7 +12,7 @@ import {
 import { connect, type Socket } from "node:net";
 import { join } from "node:path";
 import type { AgentEventJson, RunnerEventJson, StartJson } from "@remex/proto/runner/v1";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { encodeFrame, FrameReader } from "../contract/framing.ts";
 import {
   endProcess,
@@ -22,6 +22,9 @@ import {
 } from "../testing/agent-process.ts";
 import { until } from "../testing/until.ts";
 import { replayJournal } from "./journal-record.ts";
+
+// Processes start in every test, on machines that do other things meanwhile.
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
 
 const session = { epoch: "1", number: "1" };
 

@@ -63,6 +63,7 @@ export class FakeRegistry {
   #server: RunningServer | undefined;
   #call: SessionCall | undefined;
   #attempts = 0;
+  #port = 0;
 
   constructor(options: FakeRegistryOptions) {
     this.#options = options;
@@ -82,10 +83,12 @@ export class FakeRegistry {
         });
       },
     });
+    this.#port = this.#server.address.port;
   }
 
+  /** The port, also after it has stopped. */
   get port(): number {
-    return this.#server?.address.port ?? 0;
+    return this.#port;
   }
 
   get url(): string {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Waits in tests until something is so, with a bound: for real processes, which no fake clock moves.
 
-const defaultLimitMs = 10_000;
+const defaultLimitMs = 25_000;
 const everyMs = 10;
 
 /** Resolves once `holds` gives something other than false or undefined; rejects after the limit. */
