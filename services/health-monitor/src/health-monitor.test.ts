@@ -10,7 +10,7 @@ import {
   type MonitorEvent,
   type VerdictLinkEvent,
 } from "@remex/proto/health/v1";
-import { createSilentLogger, createSystemClock } from "@remex/runtime";
+import { createMetrics, createSilentLogger, createSystemClock } from "@remex/runtime";
 import { createFakeClock, type FakeClock } from "@remex/runtime/testing";
 import {
   type SessionFixture,
@@ -44,11 +44,13 @@ beforeEach(async () => {
         return store.sessions.renew(deployment, beats);
       },
       expire: store.sessions.expire,
+      forget: store.sessions.forget,
     },
     listDeployments: () => store.redis.smembers("rmx:global:deployments"),
     epoch: () => store.epoch,
     clock,
     log: createSilentLogger(),
+    metrics: createMetrics({ withProcess: false }),
   });
 });
 

@@ -7,23 +7,25 @@ import {
   type MonitorEvent,
   type VerdictLinkEvent,
 } from "@remex/proto/health/v1";
-import type { Clock, Logger } from "@remex/runtime";
+import type { Clock, Logger, Metrics } from "@remex/runtime";
 import type { LeaseVerdict, SessionStore } from "@remex/store";
 import { createLinkHandler, type FrameLink } from "@remex/transport";
 import { createBeatBatcher } from "./beat-batcher.ts";
 import { helloEvent, verdictEvent } from "./beat-wire.ts";
 import { createLeaseScan, type LeaseScan } from "./lease-scan.ts";
+import { createMonitorMetrics } from "./monitor-metrics.ts";
 
 export interface HealthMonitorDeps {
   /** Id of this replica. */
   readonly replica: string;
-  readonly sessions: Pick<SessionStore, "renew" | "expire">;
+  readonly sessions: Pick<SessionStore, "renew" | "expire" | "forget">;
   /** All deployments, as the store lists them. */
   listDeployments(): Promise<readonly string[]>;
   /** Epoch of the store. */
   epoch(): string;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly metrics: Metrics;
 }
 
 export type BeatLink = FrameLink<BeatLinkEvent, MonitorEvent>;
@@ -53,10 +55,12 @@ export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
   const { log, replica, clock } = deps;
   const links = new Set<FrameLink<never, MonitorEvent>>();
   const storeState = createStoreState(clock, log);
+  const count = createMonitorMetrics(deps.metrics);
 
   function tellVerdicts(deployment: string, verdicts: readonly LeaseVerdict[]): void {
     const events = verdicts.map((verdict) => verdictEvent(deployment, verdict));
     for (const link of links) link.send(events);
+    count.verdicts(verdicts);
     for (const { agent, session, health, reason } of verdicts) {
       const level = health === "HEALTHY" ? "info" : "warn";
       log[level]({ deployment, agent, session, reason }, `agent is ${health.toLowerCase()}`);
@@ -64,7 +68,8 @@ export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
   }
 
   const batcher = createBeatBatcher({
-    renew: (deployment, beats) => deps.sessions.renew(deployment, beats),
+    renew: (deployment, beats) =>
+      count.renewal(beats.length, clock, () => deps.sessions.renew(deployment, beats)),
     epoch: deps.epoch,
     onVerdicts: tellVerdicts,
     onFailure: storeState.beatsNotTaken,
@@ -72,6 +77,7 @@ export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
   const scan = createLeaseScan({
     ...{ clock, listDeployments: deps.listDeployments },
     expire: (deployment, rows) => deps.sessions.expire(deployment, rows),
+    forget: (deployment, rows) => deps.sessions.forget(deployment, rows),
     onVerdicts: tellVerdicts,
     onScanned: storeState.works,
     onFailure: storeState.away,

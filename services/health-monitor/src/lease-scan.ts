@@ -8,10 +8,15 @@ export const scanEveryMs = 250;
 /** Most agents judged in one call, so that one call never keeps Redis busy for long. */
 export const scanRows = 500;
 
+/** Agents that are long gone are forgotten with every so manyth scan: once in a minute. */
+const scansPerForget = 240;
+
 export interface LeaseScanDeps {
   readonly clock: Clock;
   listDeployments(): Promise<readonly string[]>;
   expire(deployment: string, rows: number): Promise<ExpireReply>;
+  /** Forgets agents that are long gone. */
+  forget(deployment: string, rows: number): Promise<unknown>;
   onVerdicts(deployment: string, verdicts: readonly LeaseVerdict[]): void;
   onScanned(): void;
   onFailure(error: unknown): void;
@@ -31,6 +36,7 @@ export interface LeaseScan {
 export function createLeaseScan(deps: LeaseScanDeps): LeaseScan {
   let cancel: CancelTimer | undefined;
   let scanning: Promise<void> | undefined;
+  let scans = 0;
 
   async function scanDeployment(deployment: string): Promise<void> {
     for (;;) {
@@ -44,7 +50,11 @@ export function createLeaseScan(deps: LeaseScanDeps): LeaseScan {
 
   async function scanAll(): Promise<void> {
     try {
-      for (const deployment of await deps.listDeployments()) await scanDeployment(deployment);
+      const forgets = scans++ % scansPerForget === 0;
+      for (const deployment of await deps.listDeployments()) {
+        await scanDeployment(deployment);
+        if (forgets) await deps.forget(deployment, scanRows);
+      }
       deps.onScanned();
     } catch (error) {
       deps.onFailure(error);

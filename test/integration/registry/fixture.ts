@@ -117,8 +117,9 @@ export async function startFixture(change: Partial<RegistryDeps> = {}): Promise<
   const clock = createSystemClock();
   const log = createSilentLogger();
   const readiness = createReadiness();
+  const metrics = createMetrics({ withProcess: false });
   const monitor = createHealthMonitor({
-    ...{ replica: "monitor-1", sessions, clock, log },
+    ...{ replica: "monitor-1", sessions, clock, log, metrics },
     listDeployments: deployments.list,
     epoch: cell.current,
   });
@@ -143,7 +144,7 @@ export async function startFixture(change: Partial<RegistryDeps> = {}): Promise<
     },
     dialMonitor: async () => dialMonitor(monitor),
     dialScheduler: async () => scheduler.accept(),
-    metrics: createMetrics({ withProcess: false }),
+    metrics,
     ...change,
   });
   const fixture: Fixture = {

@@ -205,6 +205,11 @@ export const expireLeases = jsonFunction<Common & { rows: number }, ExpireReply>
   ({ now, rows }, epoch) => [epoch, now, rows],
 );
 
+export const forgetAgents = jsonFunction<
+  Common & { rows: number },
+  Refused | { kind: "forgotten"; agents: readonly string[] }
+>("forget_agents_v1", ["forgotten"], ({ now, rows }, epoch) => [epoch, now, rows]);
+
 export const beginEnding = jsonFunction<
   Common & {
     reason: string;

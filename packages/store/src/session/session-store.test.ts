@@ -390,6 +390,55 @@ describe("leaving and ending", () => {
   });
 });
 
+describe("forgetting", () => {
+  const hourMs = 3_600_000;
+  const forget = async () => {
+    const reply = await fixture.sessions.forget("dep", 10);
+    return reply.kind === "forgotten" ? reply.agents : reply;
+  };
+  const giveUpAll = async () =>
+    fixture.sessions.clearGiveups("dep", await fixture.sessions.readGiveups("dep", 10));
+
+  it("an agent that left is shown for an hour, one that failed for a day", async () => {
+    const left = await open("left");
+    await open("failed");
+    await fixture.sessions.leave("dep", "left", left, true);
+    fixture.nowMs += 30_000;
+    await fixture.sessions.expire("dep", 10);
+    await giveUpAll();
+    expect(await forget()).toEqual([]);
+    fixture.nowMs += hourMs;
+    expect(await forget()).toEqual(["left"]);
+    fixture.nowMs += 23 * hourMs;
+    expect(await forget()).toEqual(["failed"]);
+    expect((await fixture.sessions.list("dep", "", 10)).agents).toEqual([]);
+    expect(await fixture.redis.keys("rmx:{dep}:session:*")).toEqual([]);
+  });
+
+  it("PROTOCOL-I9: its name begins with a greater session number afterwards", async () => {
+    const first = await open();
+    await fixture.sessions.leave("dep", "a", first, true);
+    await giveUpAll();
+    fixture.nowMs += hourMs;
+    expect(await forget()).toEqual(["a"]);
+    expect((await open()).number).toBeGreaterThan(first.number);
+  });
+
+  it("PROTOCOL-O1: one that is back, is cordoned or has work to give up is kept", async () => {
+    for (const agent of ["back", "cordoned", "held"]) {
+      await fixture.sessions.leave("dep", agent, await open(agent), true);
+    }
+    await open("back");
+    const [, , held] = await fixture.sessions.readGiveups("dep", 10);
+    await giveUpAll();
+    await fixture.redis.zadd("rmx:{dep}:giveup", 1, held?.entry ?? "");
+    await fixture.redis.hset("rmx:{dep}:session:cordoned", "availability", "CORDONED");
+    fixture.nowMs += hourMs;
+    expect(await forget()).toEqual([]);
+    expect((await fixture.sessions.list("dep", "", 10)).agents).toHaveLength(3);
+  });
+});
+
 describe("reading", () => {
   it("R11: lists by name in pages, and reads some by name", async () => {
     for (const agent of ["c", "a", "b"]) await open(agent);

@@ -14,6 +14,7 @@ import {
   type EndingReply,
   type ExpireReply,
   expireLeases,
+  forgetAgents,
   type Giveup,
   type LeaseBeat,
   type LeaveReply,
@@ -49,6 +50,11 @@ export interface SessionStore {
   renew(deployment: string, beats: readonly LeaseBeat[]): Promise<RenewReply>;
   /** Judges at most `rows` agents that are due; call again at once while `more`. */
   expire(deployment: string, rows: number): Promise<ExpireReply>;
+  /** Forgets at most `rows` agents that left an hour ago or failed a day ago. */
+  forget(
+    deployment: string,
+    rows: number,
+  ): Promise<Refused | { kind: "forgotten"; agents: readonly string[] }>;
   beginEnding(
     deployment: string,
     reason: string,
@@ -100,6 +106,7 @@ export function createSessionStore(store: Store, now: () => number | "" = () => 
       store.call(noteStreamDown, { deployment, now: at(), streams }),
     renew: (deployment, beats) => store.call(renewLeases, { deployment, now: at(), beats }),
     expire: (deployment, rows) => store.call(expireLeases, { deployment, now: at(), rows }),
+    forget: (deployment, rows) => store.call(forgetAgents, { deployment, now: at(), rows }),
     beginEnding: (deployment, reason, sessions) =>
       store.call(beginEnding, { deployment, now: at(), reason, sessions, token: "" }),
     beginEndingOfToken: (deployment, reason, token) =>

@@ -6,7 +6,7 @@ import { HealthLinkService } from "@remex/proto/health/v1";
 import type { Role, RoleContext } from "./role.ts";
 
 export function createHealthMonitorRole(context: RoleContext): Role {
-  const { replica, clock, log, sessions } = context;
+  const { replica, clock, log, metrics, sessions } = context;
   const monitor = createHealthMonitor({
     replica,
     sessions,
@@ -14,6 +14,7 @@ export function createHealthMonitorRole(context: RoleContext): Role {
     epoch: () => context.store.epoch.current(),
     clock,
     log,
+    metrics,
   });
   const { beatLink, verdictLink } = HealthLinkService.method;
   context.localLinks.serve(replica, beatLink, monitor.acceptBeatLink);

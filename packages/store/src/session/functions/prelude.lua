@@ -13,6 +13,7 @@ function session.keys(config)
     agents = tag .. ':agents',
     names = tag .. ':agent-names',
     giveup = tag .. ':giveup',
+    departed = tag .. ':departed',
     numbers = tag .. ':session-numbers',
     changed = {},
     giveups = 0,
@@ -69,6 +70,10 @@ function session.set_health(keys, agent, row, health, reason, now)
   return true
 end
 
+-- How long an agent is shown after it is gone, and when one that cannot be forgotten is looked at again.
+session.forget_after_ms = { LEFT = 3600000, FAILED = 24 * 3600000 }
+session.forget_again_ms = 600000
+
 -- Ends a session for good. What it held is given up through the entry in `giveup`.
 function session.finish(keys, agent, row, reason, health, now)
   redis.call('HSET', session.key(keys, agent), 'state', 'ENDED', 'reason', reason, 'registry', '',
@@ -76,6 +81,7 @@ function session.finish(keys, agent, row, reason, health, now)
   session.set_health(keys, agent, row, health, reason, now)
   session.touch(keys, agent, now)
   session.unlist(keys, agent, row)
+  redis.call('ZADD', keys.departed, now + session.forget_after_ms[health], agent)
   redis.call('ZADD', keys.giveup, now, agent .. '|' .. row.session .. '|' .. reason)
   keys.giveups = keys.giveups + 1
 end
