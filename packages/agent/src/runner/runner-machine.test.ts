@@ -4,14 +4,14 @@
 import type { StartJson } from "@remex/proto/runner/v1";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { stepRunner } from "./runner-machine.ts";
 import {
   createRunnerState,
   keyOf,
   type RunnerEffect,
   type RunnerMachineEvent,
   type RunnerState,
-  stepRunner,
-} from "./runner-machine.ts";
+} from "./runner-state.ts";
 
 const session = { epoch: 1, number: 5 };
 const older = { epoch: 1, number: 4 };

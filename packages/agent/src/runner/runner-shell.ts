@@ -18,14 +18,14 @@ import { attemptKey } from "./journal-record.ts";
 import { launchCommand } from "./launcher.ts";
 import type { Exit } from "./outcome.ts";
 import { type AttemptCookie, findProcesses, markOf, signalProcess } from "./process-tree.ts";
+import { stepRunner } from "./runner-machine.ts";
 import {
   createRunnerState,
   type Instant,
   type RunnerEffect,
   type RunnerMachineEvent,
   type RunnerState,
-  stepRunner,
-} from "./runner-machine.ts";
+} from "./runner-state.ts";
 
 export interface RunnerShellOptions {
   readonly stateDir: string;

@@ -3,22 +3,19 @@
 
 import { create } from "@bufbuild/protobuf";
 import type { Metadata } from "@grpc/grpc-js";
-import { leaseRemainingMs, type NumberedRef, refFromWire, refToWire } from "@remex/domain";
+import { leaseRemainingMs, type NumberedRef, refFromWire } from "@remex/domain";
 import {
   type AgentEvent,
   AgentEventSchema,
   type Capabilities,
-  CapabilitiesSchema,
   type LogFetch,
   type SessionResponse,
   type Welcome,
 } from "@remex/proto/agent/v1";
-import type { AgentKind } from "@remex/proto/common/v1";
 import type { AgentEventJson, RunnerEventJson } from "@remex/proto/runner/v1";
 import type { Clock, Logger, Random } from "@remex/runtime";
 import type { GrpcChannel } from "@remex/transport";
-import { attemptNameOf, refToJson } from "../contract/frame-check.ts";
-import { durationText } from "../contract/json-time.ts";
+import { attemptNameOf } from "../contract/frame-check.ts";
 import { stepAgent } from "../session/agent-machine.ts";
 import {
   type AgentEffect,
@@ -29,24 +26,16 @@ import {
 } from "../session/agent-state.ts";
 import type { StreamEnd } from "../session/dial-outcome.ts";
 import { heldKey } from "../session/turn.ts";
-import { softwareVersion } from "../software-version.ts";
 import type { AgentMetrics } from "./agent-metrics.ts";
+import { type AgentDescription, capabilitiesOf, helloEvent } from "./hello.ts";
 import { LogBook } from "./log-book.ts";
-import { sendLog } from "./log-sender.ts";
+import { logRequestOf, sendLog } from "./log-sender.ts";
 import { Loopback } from "./loopback.ts";
-import { runnerSaysOf, startJson } from "./runner-convert.ts";
+import { instructionJson, type RunnerInstruction, runnerSaysOf } from "./runner-convert.ts";
 import { serverSaysOf } from "./server-convert.ts";
 import { passMetadata, type SessionPass, SessionStream, tokenMetadata } from "./session-stream.ts";
 
-export interface AgentOptions {
-  readonly name: string;
-  readonly kind: AgentKind;
-  readonly queues: readonly string[];
-  readonly labels: Readonly<Record<string, string>>;
-  readonly slots: number;
-  readonly group: string;
-  readonly hostname: string;
-  readonly instance: Uint8Array;
+export interface AgentOptions extends AgentDescription {
   readonly stateDir: string;
   readonly channel: GrpcChannel;
   /** Reads the token; asked at each new session, so that a replaced file takes effect. */
@@ -204,55 +193,20 @@ export class Agent {
 
   // ---- the runner -------------------------------------------------------------------------------
 
-  #instructRunner(
-    effect: Extract<AgentEffect, { kind: "startWork" | "stopWork" | "forgetWork" | "renewRunner" }>,
-  ): void {
+  #instructRunner(effect: RunnerInstruction): void {
     const nowMs = this.#options.clock.nowMs();
-    switch (effect.kind) {
-      case "startWork": {
-        const { task, attempt, spec } = effect;
-        const url = spec.work.case === "airflow" ? this.#loopback.admit(task, attempt) : undefined;
-        this.#options.tellRunner({ start: startJson(effect, nowMs, url) });
-        return;
-      }
-      case "stopWork": {
-        const { task, attempt, reason } = effect;
-        this.#options.tellRunner({ stop: { task, attempt: refToJson(attempt), reason } });
-        return;
-      }
-      case "forgetWork": {
-        const { task, attempt } = effect;
-        this.#options.tellRunner({ forget: { task, attempt: refToJson(attempt) } });
-        return;
-      }
-      case "renewRunner": {
-        const { session, untilMs, stopMs } = effect;
-        const remaining = durationText(untilMs - nowMs);
-        const stopTime = durationText(stopMs);
-        this.#options.tellRunner({ lease: { session: refToJson(session), remaining, stopTime } });
-        return;
-      }
-      default:
-        effect satisfies never;
-    }
+    const airflowApi = (task: string, attempt: NumberedRef) => this.#loopback.admit(task, attempt);
+    this.#options.tellRunner(instructionJson(effect, nowMs, airflowApi));
   }
 
   // ---- the control plane ------------------------------------------------------------------------
 
   #say(event: AgentEvent): void {
-    this.#stream?.send(event, roughBytesOf(event));
+    this.#stream?.send(event);
   }
 
   #capabilities(): Capabilities {
-    const { queues, labels, slots, group } = this.#options;
-    return create(CapabilitiesSchema, {
-      queues: [...queues],
-      labels: { ...labels },
-      slots,
-      group,
-      runtimes: [...this.#runtimes],
-      runtimeVersions: { ...this.#runtimeVersions },
-    });
+    return capabilitiesOf(this.#options, this.#runtimes, this.#runtimeVersions);
   }
 
   #waitToDial(effect: Extract<AgentEffect, { kind: "waitToDial" }>): void {
@@ -279,7 +233,7 @@ export class Agent {
     const stream: SessionStream = new SessionStream({
       channel: this.#options.channel,
       metadata,
-      hello: this.#hello(plan),
+      hello: helloEvent(this.#options, this.#capabilities(), plan),
       onFrame: (frame) => this.#takeFrame(dial, stream, frame),
       onEnd: (end) => this.#noteEnd(dial, stream, end),
     });
@@ -292,39 +246,13 @@ export class Agent {
     return tokenMetadata(this.#options.readToken());
   }
 
-  #hello(plan: HelloPlan): AgentEvent {
-    const { name, instance, kind, hostname } = this.#options;
-    const { resume, inventory, epochSeen } = plan;
-    const value = {
-      protocolMin: 1,
-      protocolMax: 1,
-      agent: name,
-      instance,
-      kind,
-      capabilities: this.#capabilities(),
-      softwareVersion,
-      ...(resume === undefined
-        ? {}
-        : {
-            resume: {
-              session: refToWire(resume.session),
-              generation: BigInt(resume.generation),
-            },
-          }),
-      inventory,
-      epochSeen: BigInt(epochSeen),
-      hostname,
-    };
-    return create(AgentEventSchema, { event: { case: "hello", value } });
-  }
-
   #takeFrame(dial: number, stream: SessionStream, frame: SessionResponse): void {
     const session = refFromWire(frame.session);
     for (const { event } of frame.events) {
       if (stream !== this.#stream) return;
       if (event.case === "welcome") this.#noteWelcome(stream, event.value);
       else if (event.case === "sessionKey") this.#noteKey(event.value.key);
-      else if (event.case === "logFetch") this.#fetchLog(stream, event.value);
+      else if (event.case === "logFetch") this.#answerFetch(stream, event.value);
       const says = serverSaysOf(event);
       if (says !== undefined) this.#step({ kind: "server", dial, session, says });
     }
@@ -356,47 +284,28 @@ export class Agent {
     this.#step({ kind: "streamEnded", dial, end });
   }
 
-  #fetchLog(stream: SessionStream, fetch: LogFetch): void {
+  #answerFetch(stream: SessionStream, fetch: LogFetch): void {
     const metadata = this.#sideMetadata();
     if (metadata === undefined) return;
     const { clock, log } = this.#options;
     const { task } = fetch;
     const attempt = refFromWire(fetch.attempt);
-    void sendLog(
-      {
-        fetch: fetch.fetch,
-        task,
-        offset: Number(fetch.offset),
-        limit: fetch.limit === 0n ? undefined : Number(fetch.limit),
-        follow: fetch.follow,
-      },
-      {
-        clock,
-        log,
-        sideCalls: { client: stream.client, metadata: () => metadata },
-        path: this.#logs.find(task, attempt),
-        isLive: () => this.#isLive(task, attempt),
-      },
-    ).catch((err) => log.warn({ err, task }, "log cannot be sent"));
-  }
-
-  /** True while the attempt, or any of the task when none is named, may still write its log. */
-  #isLive(task: string, attempt: NumberedRef | undefined): boolean {
-    if (attempt !== undefined) {
-      return this.#state.held.get(heldKey(task, attempt))?.stage.kind === "started";
-    }
-    for (const held of this.#state.held.values()) {
-      if (held.task === task && held.stage.kind === "started") return true;
-    }
-    return false;
+    const sideCalls = { client: stream.client, metadata: () => metadata };
+    const path = this.#logs.find(task, attempt);
+    const isLive = () => mayStillWrite(this.#state, task, attempt);
+    void sendLog(logRequestOf(fetch), { clock, log, sideCalls, path, isLive }).catch((err) =>
+      log.warn({ err, task }, "log cannot be sent"),
+    );
   }
 }
 
-/** What an event may weigh on the wire, for the size of frames. */
-function roughBytesOf(event: AgentEvent): number {
-  if (event.event.case === "report") {
-    return 256 + (event.event.value.outcome?.result.length ?? 0);
+/** True when the attempt, or any of the task when none is named, may still write its log. */
+function mayStillWrite(state: AgentState, task: string, attempt: NumberedRef | undefined): boolean {
+  if (attempt !== undefined) {
+    return state.held.get(heldKey(task, attempt))?.stage.kind === "started";
   }
-  if (event.event.case === "inventory") return 256 + event.event.value.entries.length * 256;
-  return 128;
+  for (const held of state.held.values()) {
+    if (held.task === task && held.stage.kind === "started") return true;
+  }
+  return false;
 }

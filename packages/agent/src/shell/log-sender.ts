@@ -4,7 +4,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { create } from "@bufbuild/protobuf";
 import { type Failure, failureOf } from "@remex/domain";
-import { type SendLogRequest, SendLogRequestSchema } from "@remex/proto/agent/v1";
+import { type LogFetch, type SendLogRequest, SendLogRequestSchema } from "@remex/proto/agent/v1";
 import { type Clock, type Logger, sleep } from "@remex/runtime";
 import { errorDetailOf } from "@remex/transport";
 import type { SideCalls } from "./forward.ts";
@@ -16,6 +16,17 @@ export interface LogRequest {
   /** Undefined for all. */
   readonly limit: number | undefined;
   readonly follow: boolean;
+}
+
+/** What a fetch of the contract asks for. */
+export function logRequestOf(fetch: LogFetch): LogRequest {
+  return {
+    fetch: fetch.fetch,
+    task: fetch.task,
+    offset: Number(fetch.offset),
+    limit: fetch.limit === 0n ? undefined : Number(fetch.limit),
+    follow: fetch.follow,
+  };
 }
 
 export interface LogSenderOptions {

@@ -3,7 +3,7 @@
 
 import { create, fromJson } from "@bufbuild/protobuf";
 import { durationFromMs, type TimestampJson, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { outcomeKinds, outcomeReasons } from "@remex/domain";
+import { type NumberedRef, outcomeKinds, outcomeReasons } from "@remex/domain";
 import {
   OnCut,
   type OnCutJson,
@@ -16,7 +16,12 @@ import {
   type TaskSpecJson,
   TaskSpecSchema,
 } from "@remex/proto/common/v1";
-import type { JournalEntryJson, RunnerEventJson, StartJson } from "@remex/proto/runner/v1";
+import type {
+  AgentEventJson,
+  JournalEntryJson,
+  RunnerEventJson,
+  StartJson,
+} from "@remex/proto/runner/v1";
 import { attemptNameOf, refToJson, requireOutcome } from "../contract/frame-check.ts";
 import { durationText, parseDurationText } from "../contract/json-time.ts";
 import type { AgentEffect, JournalledAttempt, RunnerSays } from "../session/agent-state.ts";
@@ -116,8 +121,41 @@ const onCutNames: Record<OnCut, OnCutJson> = {
   [OnCut.ABORT]: "ON_CUT_ABORT",
 };
 
+export type RunnerInstruction = Extract<
+  AgentEffect,
+  { kind: "startWork" | "stopWork" | "forgetWork" | "renewRunner" }
+>;
+
+/** What the runner is told; `airflowApi` gives the address of an attempt that needs one. */
+export function instructionJson(
+  effect: RunnerInstruction,
+  nowMs: number,
+  airflowApi: (task: string, attempt: NumberedRef) => string,
+): AgentEventJson {
+  switch (effect.kind) {
+    case "startWork": {
+      const { task, attempt, spec } = effect;
+      const url = spec.work.case === "airflow" ? airflowApi(task, attempt) : undefined;
+      return { start: startJson(effect, nowMs, url) };
+    }
+    case "stopWork": {
+      const { task, attempt, reason } = effect;
+      return { stop: { task, attempt: refToJson(attempt), reason } };
+    }
+    case "forgetWork":
+      return { forget: { task: effect.task, attempt: refToJson(effect.attempt) } };
+    case "renewRunner": {
+      const remaining = durationText(effect.untilMs - nowMs);
+      const stopTime = durationText(effect.stopMs);
+      return { lease: { session: refToJson(effect.session), remaining, stopTime } };
+    }
+    default:
+      return effect satisfies never;
+  }
+}
+
 /** A start for the runner; what remains of the window is counted at `nowMs`, when it is sent. */
-export function startJson(
+function startJson(
   effect: Extract<AgentEffect, { kind: "startWork" }>,
   nowMs: number,
   airflowApiUrl: string | undefined,

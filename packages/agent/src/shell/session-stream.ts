@@ -68,8 +68,8 @@ export class SessionStream {
     this.#head = { session, generation: BigInt(generation) };
   }
 
-  send(event: AgentEvent, roughBytes?: number): void {
-    this.#writer.send([event], roughBytes);
+  send(event: AgentEvent): void {
+    this.#writer.send([event], roughBytesOf(event));
   }
 
   /** Says what waits, ends this side, and drops the connection once the far side has ended too. */
@@ -96,6 +96,15 @@ export class SessionStream {
     const session = refToWire(head.session);
     return create(SessionRequestSchema, { session, generation: head.generation, events });
   }
+}
+
+/** What an event may weigh on the wire, for the size of frames. */
+function roughBytesOf(event: AgentEvent): number {
+  if (event.event.case === "report") {
+    return 256 + (event.event.value.outcome?.result.length ?? 0);
+  }
+  if (event.event.case === "inventory") return 256 + event.event.value.entries.length * 256;
+  return 128;
 }
 
 /** How long last words may take to get out on a connection that is given up. */
