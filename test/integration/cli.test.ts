@@ -120,7 +120,7 @@ test("a task waits, runs on an agent, and its outcome, changes and log are seen"
     "echo $A",
   );
   expect(good.exitCode, good.stderr).toBe(0);
-  expect(good.stderr).toMatch(/: succeeded\n/);
+  expect(good.stdout).toMatch(/ succeeded +a1 /);
   const bad = await remex("tasks", "submit", "--wait", "--", "sh", "-c", "echo no >&2; exit 3");
   expect(bad.exitCode, bad.stderr).toBe(6);
   expect(bad.stdout).toContain("exit code 3");

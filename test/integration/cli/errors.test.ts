@@ -237,3 +237,15 @@ test.concurrent("SEC-W6: a wrong command line ends before any call is made", asy
     "
   `);
 });
+
+test.concurrent("serve takes its own options: its help, and its complaint about an unknown one", async ({
+  expect,
+}) => {
+  const help = await runRemex(["serve", "--help"]);
+  expect(help.exitCode).toBe(0);
+  expect(help.stdout).toMatch(/^Usage: remex serve/);
+  expect(help.stdout).toContain("--roles <names>");
+  const wrong = await runRemex(["serve", "--bogus"]);
+  expect(wrong.exitCode).toBe(2);
+  expect(wrong.stderr).toContain("--bogus");
+});
