@@ -11,6 +11,7 @@ import type { Clock, Logger } from "@remex/runtime";
 import type { ReplicaRecord } from "@remex/store";
 import { createLocalTransport, maxSubmitBytes } from "@remex/transport";
 import { type AuditWriter, createAuditWriter } from "./audit-writer.ts";
+import { createDenialAudit } from "./denial-audit.ts";
 import { createKeyVerifier } from "./key-verifier.ts";
 import { addOwnServices } from "./own-services.ts";
 import { addPublicServices, type PublicService } from "./public-calls.ts";
@@ -48,6 +49,7 @@ export function createGateway(deps: GatewayDeps): Gateway {
   const { clock, log, upstreams } = deps;
   const verifier = createKeyVerifier({ token: upstreams.token, clock, log });
   const audit = createAuditWriter(deps);
+  const denials = createDenialAudit({ write: audit.write, clock });
   const routes = (router: ConnectRouter): void => addOwnServices(router, deps);
   const own = createLocalTransport({ routes, role: "gateway", log });
   const services: readonly PublicService[] = [
@@ -62,11 +64,13 @@ export function createGateway(deps: GatewayDeps): Gateway {
     { service: AuditService, upstream: own },
   ];
   return {
-    publicRoutes: (router) => addPublicServices(router, { verifier, audit, clock }, services),
+    publicRoutes: (router) =>
+      addPublicServices(router, { verifier, audit, denials, clock }, services),
     routes,
     start: verifier.start,
     stop: async () => {
       verifier.stop();
+      denials.stop();
       await audit.stop();
     },
     audit,

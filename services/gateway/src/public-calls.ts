@@ -16,6 +16,7 @@ import type { Clock } from "@remex/runtime";
 import { accessOf, failureFromConnect, keyDeploymentHeader } from "@remex/transport";
 import { describeCall } from "./audit-entry.ts";
 import type { AuditWriter } from "./audit-writer.ts";
+import type { DenialAudit } from "./denial-audit.ts";
 import type { KeyVerifier } from "./key-verifier.ts";
 import { decideAccess, isOpenMethod, isPublicMethod, type OperatorKey } from "./operator-access.ts";
 
@@ -30,6 +31,8 @@ export const operatorKeyKey = createContextKey<OperatorKey | undefined>(undefine
 export interface PublicCallDeps {
   readonly verifier: KeyVerifier;
   readonly audit: AuditWriter;
+  /** For calls of nobody known. */
+  readonly denials: DenialAudit;
   readonly clock: Clock;
 }
 
@@ -113,9 +116,8 @@ async function passUnary(
     if (typeof access !== "string" && access.audited) {
       const address = context.values.get(peerAddressKey);
       const atMs = deps.clock.wallMs();
-      await deps.audit.write(
-        describeCall({ method, key, address, request, response, result, atMs }),
-      );
+      const entry = describeCall({ method, key, address, request, response, result, atMs });
+      await (key === undefined ? deps.denials.note(entry) : deps.audit.write(entry));
     }
   }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Starts that cannot work yet, or cannot work at all: each says why and what to do.
 
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -131,6 +132,14 @@ test("R32: a wiped Redis gets a new epoch and its deployments back, without a re
   const redis = await redisServer();
   const { program, metricsUrl } = await start(dir.path, redis.url);
   await untilReady(metricsUrl);
+  const [, gateway] = await program.waitForOutput(/"gateway":"([^"]+)"/);
+  const key = (await readFile(join(dir.path, "admin.key"), "utf8")).trim();
+  const created = await fetch(`${gateway}/remex.registry.v1.DeploymentService/CreateDeployment`, {
+    method: "POST",
+    headers: { "content-type": "application/json", authorization: `Bearer ${key}` },
+    body: JSON.stringify({ deployment: "default" }),
+  });
+  expect(created.status).toBe(200);
   const direct = new Redis(redis.url.slice("unix://".length));
   try {
     const before = await direct.get("rmx:global:epoch");
@@ -138,6 +147,10 @@ test("R32: a wiped Redis gets a new epoch and its deployments back, without a re
     await program.waitForOutput(/redis has a new epoch/);
     const after = await direct.get("rmx:global:epoch");
     expect(Number(after)).toBeGreaterThan(Number(before));
+    await waitFor(async () => (await direct.hget("rmx:{default}:config", "epoch")) === after, {
+      what: "the deployment's projection in the new epoch",
+    });
+    expect(await direct.smembers("rmx:global:deployments")).toEqual(["default"]);
   } finally {
     direct.disconnect();
   }

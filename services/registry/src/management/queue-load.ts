@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How much waits in each queue and how many agents listen on it, as Redis knows it.
 
-import { remexError } from "@remex/domain";
+import { parseLane, remexError } from "@remex/domain";
 import { type SessionStore, StoreUnavailable, type TaskStore } from "@remex/store";
 
 export interface QueueLoad {
@@ -29,7 +29,7 @@ export async function loadQueueDepths(
   if (reply.kind === "refused") throw remexError("settings_not_in_effect", { deployment });
   const depths = new Map<string, number>();
   for (const [lane, depth] of reply.lanes) {
-    const queue = queueOfLane(lane);
+    const { queue } = parseLane(lane);
     depths.set(queue, (depths.get(queue) ?? 0) + depth);
   }
   return depths;
@@ -70,9 +70,4 @@ async function countListeners(
     if (last === undefined || page.agents.length < agentsPerPage) return counts;
     after = last.agent;
   }
-}
-
-/** A lane is named by its queue first; what follows are labels, whose separator is in no queue's name. */
-function queueOfLane(lane: string): string {
-  return /[A-Za-z0-9][A-Za-z0-9_.-]*/.exec(lane)?.[0] ?? "";
 }

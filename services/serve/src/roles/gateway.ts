@@ -39,7 +39,8 @@ export function createGatewayRole(context: RoleContext): Role {
         flag: "--gateway-listen",
         routes: (router) => {
           gateway.publicRoutes(router);
-          addHealthRoutes(router, { readiness, services: [] });
+          const services = [...new Set(router.handlers.map(({ service }) => service.typeName))];
+          addHealthRoutes(router, { readiness, services });
         },
         contextValues: (request) =>
           createContextValues().set(peerAddressKey, peerAddressOf(request)),
