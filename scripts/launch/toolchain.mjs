@@ -76,7 +76,10 @@ export function toolchainEnvironment() {
   const nodeDir = runningNodeFits() ? path.dirname(process.execPath) : binDir;
   const rest = process.env.PATH ?? "";
   const own = [path.join(rootDir, "node_modules", ".bin"), nodeDir, binDir];
-  return { ...cleanEnvironment(), PATH: [...own, rest].join(path.delimiter) };
+  const env = cleanEnvironment();
+  // Airflow would be compiled anew by each of its processes, and the files lie in our own folder.
+  delete env.PYTHONDONTWRITEBYTECODE;
+  return { ...env, PATH: [...own, rest].join(path.delimiter) };
 }
 
 export function nodeCommand() {
