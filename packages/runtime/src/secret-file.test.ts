@@ -31,12 +31,13 @@ test("of several that make it at once, all get the same", async () => {
   expect(new Set(texts).size).toBe(1);
 });
 
-test("a file that others may read, an empty one and one in the way are refused with the fix", async () => {
+test("a file that everybody may read, an empty one and one in the way are refused with the fix", async () => {
   const path = join(folder, "service.key");
   await writeFile(path, "secret");
   await chmod(path, 0o644);
   await expect(readSecretFile(path)).rejects.toThrow(`run chmod 600 ${path}`);
-  await chmod(path, 0o600);
+  await chmod(path, 0o640);
+  expect(await readSecretFile(path)).toBe("secret");
   await expect(writeSecretFile(path, "other")).rejects.toThrow("cannot be written");
   await writeFile(path, "\n");
   await expect(readSecretFile(path)).rejects.toThrow("is empty");

@@ -10,14 +10,17 @@ export class SecretFileError extends Error {
   readonly code = "secret_file_unusable";
 }
 
-/** Reads a secret's file; refused when others than its owner may read it. */
+/**
+ * Reads a secret's file; refused when every user of the host may read it. A group may: that is how
+ * Kubernetes gives a mounted secret to a user other than root.
+ */
 export async function readSecretFile(path: string): Promise<string> {
   let text: string;
   try {
     const { mode } = await stat(path);
-    if ((mode & 0o077) !== 0) {
+    if ((mode & 0o007) !== 0) {
       throw new SecretFileError(
-        `${path} holds a secret and may be read by others than its owner; run chmod 600 ${path}`,
+        `${path} holds a secret and every user of this host may read it; run chmod 600 ${path}`,
       );
     }
     text = await readFile(path, "utf8");

@@ -39,6 +39,8 @@ export async function serve(own: ServeProcess): Promise<number | undefined> {
 }
 
 async function run(config: ServeConfig, name: string): Promise<number | undefined> {
+  // Whatever this process makes (records, keys, the pepper) is for its own user alone.
+  process.umask(0o077);
   // One way out for the lines of all roles, so that none is cut in two by another.
   const destination = { write: (line: string) => void process.stdout.write(line) };
   const level = config.logLevel;

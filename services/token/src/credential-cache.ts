@@ -20,6 +20,17 @@ export function createCredentialCache<Entry>(
   read: (publicId: string) => Promise<Entry | undefined>,
 ): CredentialCache<Entry> {
   const entries = new Map<string, { readonly entry: Entry; readonly readAtMs: number }>();
+  let forgotten = 0;
+
+  /** A record that was being read while one was dropped may be the one before the change. */
+  const readUndisturbed = async (publicId: string): Promise<Entry | undefined> => {
+    for (;;) {
+      const before = forgotten;
+      const entry = await read(publicId);
+      if (before === forgotten) return entry;
+    }
+  };
+
   return {
     load: async (publicId) => {
       const kept = entries.get(publicId);
@@ -28,7 +39,7 @@ export function createCredentialCache<Entry>(
       }
       entries.delete(publicId);
       const readAtMs = nowMs();
-      const entry = await read(publicId);
+      const entry = await readUndisturbed(publicId);
       if (entry !== undefined) {
         entries.set(publicId, { entry, readAtMs });
         dropOldest(entries);
@@ -36,6 +47,7 @@ export function createCredentialCache<Entry>(
       return entry;
     },
     forget: (publicId) => {
+      forgotten += 1;
       entries.delete(publicId);
     },
   };

@@ -3,11 +3,14 @@
 
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { createClient, createRouterTransport } from "@connectrpc/connect";
 import { Role } from "@remex/proto/common/v1";
-import type { WatchRevocationsResponse } from "@remex/proto/token/v1";
+import { VerificationService, type WatchRevocationsResponse } from "@remex/proto/token/v1";
+import { createSilentLogger } from "@remex/runtime";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { ensureBootstrapKey } from "./bootstrap-key.ts";
 import { parsePeppers, requireOwnPeppers } from "./pepper.ts";
+import { createTokenService } from "./token-service.ts";
 import { codeOf, dayMs, startTokenKit, type TokenKit } from "./token-test-kit.ts";
 
 let kit: TokenKit;
@@ -99,7 +102,7 @@ describe("revocations", () => {
     await watching;
   });
 
-  test("SEC-T6: an expiry is told like a revocation, also one made by another replica", async () => {
+  test("SEC-T6: an expiry is told like a revocation", async () => {
     service.start();
     const { token } = await newToken("short", 1);
     const frames: WatchRevocationsResponse[] = [];
@@ -119,6 +122,34 @@ describe("revocations", () => {
     );
     abort.abort();
     await watching;
+  });
+});
+
+describe("several replicas", () => {
+  test("SEC-T7: what one replica revokes the others refuse and tell within a sweep of 500 ms", async () => {
+    const other = createTokenService({ records, peppers, clock, log: createSilentLogger() });
+    other.start();
+    const told: string[] = [];
+    const otherVerification = createClient(
+      VerificationService,
+      createRouterTransport((router) => other.routes(router)),
+    );
+    const abort = new AbortController();
+    const watching = (async () => {
+      for await (const frame of otherVerification.watchRevocations({}, { signal: abort.signal })) {
+        told.push(...frame.revocations.map(({ credential }) => credential.value ?? ""));
+      }
+    })().catch(() => undefined);
+    const { value, token } = await newToken();
+    await otherVerification.verifyAgentToken({ value });
+    const publicId = token?.token ?? "";
+    await tokens.revokeAgentToken({ deployment: "default", token: publicId });
+    await clock.advance(500);
+    await vi.waitFor(() => expect(told).toEqual([publicId]));
+    await expect(otherVerification.verifyAgentToken({ value })).rejects.toThrow();
+    abort.abort();
+    await watching;
+    await other.stop();
   });
 });
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real control plane: all roles in one process and each in its own, as an operator drives it.
 
-import { readdir, readFile } from "node:fs/promises";
+import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { createClient } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-node";
@@ -97,6 +97,7 @@ describe.each(layouts)("%s", (_name, layout) => {
     for (const name of await readdir(plane.folder)) {
       const bytes = await readFile(join(plane.folder, name));
       expect(bytes.includes(secret), name).toBe(false);
+      expect((await stat(join(plane.folder, name))).mode & 0o077, name).toBe(0);
     }
     expect(plane.output()).not.toContain(secret);
     expect(plane.output()).not.toContain(plane.adminKey);

@@ -40,7 +40,10 @@ export function createQueueHandlers(deps: QueueHandlerDeps): ServiceImpl<typeof 
     createQueue: async (request) => {
       const record = await createQueue(deps, request);
       await deps.projector.project(request.deployment);
-      return create(CreateQueueResponseSchema, { queue: queueToMessage(record) });
+      const loads = await loadQueueLoads(deps, request.deployment);
+      return create(CreateQueueResponseSchema, {
+        queue: queueToMessage(record, loads?.(record.queue)),
+      });
     },
     listQueues: async ({ deployment }) => {
       const records = await withRecords(deps.records.queues.list(deployment));
