@@ -22,17 +22,7 @@ from typing import Any
 
 from .. import __version__
 from . import process_tree
-from .attempt import (
-    LEASE_ENDED,
-    RUNNER_LOST,
-    STOP_REASON_NUMBERS,
-    STOP_REASONS,
-    TIMED_OUT,
-    RunningAttempt,
-    StopOrder,
-    lost_outcome,
-    outcome_of,
-)
+from .attempt import RUNNER_LOST, STOP_REASON_NUMBERS, STOP_REASONS, lost_outcome
 from .clock import Clock
 from .connection import AgentConnection
 from .frames import FrameError
@@ -40,13 +30,12 @@ from .journal import AttemptKey, Journal
 from .lease import DEFAULT_STOP_S, Lease, Refusal, renew
 from .log import Log
 from .proto_json import ProtoJsonError, parse_duration_s, parse_enum, parse_id
-from .runtime import Report, Runtime
+from .running import RunningAttempts
+from .runtime import Runtime
 from .start import Starter, StartRequest, parse_start
 from .state_directory import StateDirectory
 
 CONTRACT = 1
-# What a leader may take over the stop time before the runner ends the attempt in its place.
-_LEADER_GRACE_S = 4.0
 _PARENT_CHECK_S = 1.0
 # Time for the agent's hello before Airflow is loaded, which blocks the loop for seconds.
 _HELLO_WAIT_S = 1.0
@@ -78,7 +67,7 @@ class Guard:
         self._signal: signal.Signals | None = None
         self._arrived_at_s: float | None = None
         self._lease: Lease | None = None
-        self._running: dict[AttemptKey, RunningAttempt] = {}
+        self._running = RunningAttempts(journal, log)
         self._starter = Starter(state, journal, runtime, clock, log)
         self._parent = os.getppid()
         self._wake_read, self._wake_write = os.pipe()
@@ -105,8 +94,9 @@ class Guard:
             key.data()
         if self._signal is not None:
             self._close(f"received {self._signal.name}")
-        self._reap()
-        self._check_deadlines()
+        for attempt, outcome in self._running.reap():
+            self._say("ended", {**StartRequest.name(attempt), "outcome": outcome})
+        self._running.check_deadlines(self._lease, self._clock.now_s())
         self._flush()
 
     def _end(self) -> None:
@@ -172,8 +162,7 @@ class Guard:
         self._closing = True
         self._starter.ready = False
         self._log.info("the runner stops", reason=why, running=len(self._running))
-        for attempt in self._running.values():
-            self._order_stop(attempt, RUNNER_LOST)
+        self._running.stop_all(RUNNER_LOST, self._lease)
 
     # -- the agent ----------------------------------------------------------------------------------
 
@@ -262,15 +251,13 @@ class Guard:
                 refused = {**request.named, "reason": result.reason, "message": result.message}
                 self._say("refused", refused)
             else:
-                self._running[request.key] = result
+                self._running.add(request.key, result)
                 self._say("started", self._starter.started_event(request, result))
 
     def _stop(self, body: Mapping[str, Any]) -> None:
         reason = parse_enum(body.get("reason", 0), "STOP_REASON_", STOP_REASON_NUMBERS)
-        attempt = self._running.get(_key_of(body))
-        # One that has ended is in the journal and was told already.
-        if attempt is not None:
-            self._order_stop(attempt, STOP_REASONS.get(reason, STOP_REASONS["UNSPECIFIED"]))
+        order = STOP_REASONS.get(reason, STOP_REASONS["UNSPECIFIED"])
+        self._running.stop(_key_of(body), order, self._lease)
 
     def _forget(self, body: Mapping[str, Any]) -> None:
         key = _key_of(body)
@@ -279,68 +266,6 @@ class Guard:
 
     def _shutdown(self, _: Mapping[str, Any]) -> None:
         self._close("the agent asked for it")
-
-    # -- attempts -----------------------------------------------------------------------------------
-
-    def _order_stop(self, attempt: RunningAttempt, stop: StopOrder) -> None:
-        stop_s = self._lease.stop_s if self._lease else DEFAULT_STOP_S
-        attempt.order_stop(stop, stop_s, time.monotonic() + stop_s + _LEADER_GRACE_S)
-
-    def _reap(self) -> None:
-        """Reap leaders, and orphans that came to this subreaper when a leader was killed."""
-        leaders = {attempt.pid: key for key, attempt in self._running.items()}
-        ended = False
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                break
-            if pid == 0:
-                break
-            if pid in leaders:
-                self._finish(leaders.pop(pid), status)
-                ended = True
-        if ended:
-            self._journal.sync()
-
-    def _finish(self, key: AttemptKey, status: int) -> None:
-        attempt = self._running.pop(key)
-        report = attempt.report()
-        attempt.control.close()
-        if report is None:
-            self._end_orphans(key)
-            code = os.waitstatus_to_exitcode(status)
-            name = signal.Signals(-code).name if code < 0 else ""
-            report = Report(
-                "FAILED", "SIGNAL" if name else "RUNTIME_ERROR", None, name, "the attempt's leader died"
-            )
-        now_s, wall_s = time.monotonic(), time.time()
-        outcome = outcome_of(report, attempt.stop, attempt.started_wall_s, now_s - attempt.started_s, wall_s)
-        self._journal.ended(key, outcome)
-        self._say("ended", {**StartRequest.name(key), "outcome": outcome})
-        self._log.info("an attempt ended", task=key.task, attempt=str(key.attempt), reason=outcome["reason"])
-
-    def _end_orphans(self, key: AttemptKey) -> None:
-        """Kill what a dead leader left behind: it came to this process, or carries the cookie."""
-        leaders = {attempt.pid for attempt in self._running.values()}
-        mine = process_tree.descendants(os.getpid()) - leaders
-        for leader in leaders:
-            mine -= process_tree.descendants(leader)
-        process_tree.send(mine | process_tree.carriers(key.task, str(key.attempt)), signal.SIGKILL)
-
-    def _check_deadlines(self) -> None:
-        now_s = time.monotonic()
-        lease_over = self._lease is None or self._clock.now_s() >= self._lease.ends_at_s
-        for key, attempt in self._running.items():
-            if attempt.stop is None and attempt.aborts_on_cut and lease_over:
-                self._order_stop(attempt, LEASE_ENDED)
-            elif attempt.stop is None and attempt.timeout_at_s is not None and now_s >= attempt.timeout_at_s:
-                self._order_stop(attempt, TIMED_OUT)
-            elif attempt.kill_at_s is not None and now_s >= attempt.kill_at_s:
-                self._log.error("a leader did not stop its attempt in time", task=key.task)
-                tree = process_tree.descendants(attempt.pid)
-                process_tree.send(tree | {attempt.pid}, signal.SIGKILL)
-                attempt.kill_at_s = now_s + _LEADER_GRACE_S
 
     def _timeout_s(self, load_at_s: float) -> float | None:
         """Return how long the loop may wait: until the nearest deadline."""
@@ -351,10 +276,7 @@ class Guard:
             waits.append(_PARENT_CHECK_S)
         if not self._loaded:
             waits.append(load_at_s - now_s)
-        for attempt in self._running.values():
-            waits += [at - now_s for at in (attempt.timeout_at_s, attempt.kill_at_s) if at is not None]
-            if attempt.aborts_on_cut and attempt.stop is None and self._lease is not None:
-                waits.append(self._lease.ends_at_s - self._clock.now_s())
+        waits += self._running.waits_s(self._lease, self._clock.now_s())
         if self._closing and not self._running:
             return 0.0
         return max(0.0, min(waits)) if waits else None
@@ -387,7 +309,7 @@ class Guard:
     def _fds(self) -> list[int]:
         """Return the descriptors that a fork must not keep: with them a leader would never see the runner's end."""
         fds = [self._wake_read, self._wake_write, self._selector_fd(), self._journal.fileno()]
-        fds += [attempt.control.fileno() for attempt in self._running.values()]
+        fds += self._running.fds()
         if self._agent is not None:
             fds.append(self._agent.sock.fileno())
         return [fd for fd in fds if fd >= 0]
