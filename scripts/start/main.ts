@@ -6,15 +6,11 @@ import path from "node:path";
 import { lockHolder, tryLock } from "../launch/lock.mjs";
 import { LaunchError, runMain, say } from "../launch/progress.mjs";
 import { rootDir, stateDir } from "../launch/toolchain.mjs";
-import {
-  ensureAirflowVenv,
-  ensureUv,
-  packageIndexEnvironment,
-  type Venv,
-} from "../tools/python.ts";
+import { ensureAirflowVenv } from "../tools/python.ts";
 import { startAgent } from "./agent.ts";
-import { bundleEnvironment, dagIds, startAirflow } from "./airflow.ts";
+import { dagIds, startAirflow } from "./airflow.ts";
 import { runDags } from "./airflow-run.ts";
+import { airflowRuntime } from "./airflow-runtime.ts";
 import { ensureAccess, startControlPlane } from "./control-plane.ts";
 import { parseOptions, type StartOptions, usage } from "./options.ts";
 import { choosePorts, type Ports } from "./ports.ts";
@@ -41,17 +37,6 @@ function interruption(programs: Programs): Promise<"interrupted"> {
     };
     for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, onSignal);
   });
-}
-
-/** What the agent needs for Airflow's tasks, some of which make virtual environments of their own. */
-async function airflowRuntime(venv: Venv, dataDir: string) {
-  const uv = await ensureUv();
-  return {
-    runtime: "airflow" as const,
-    env: { ...(await packageIndexEnvironment()), ...bundleEnvironment(dataDir) },
-    // One that is found by its name alone is on PATH already.
-    bins: [venv.bin, ...(uv !== undefined && path.isAbsolute(uv) ? [path.dirname(uv)] : [])],
-  };
 }
 
 async function runWork(
