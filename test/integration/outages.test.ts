@@ -52,7 +52,7 @@ describe("outages", () => {
     }
   });
 
-  test("R24: Redis killed in the middle: running work ends, its result is kept, new work runs afterwards", async () => {
+  test("Redis killed in the middle: running work ends, its result is kept, new work runs afterwards", async () => {
     await using stack = new AsyncDisposableStack();
     const plane = await startControlPlane();
     stack.defer(() => plane.stop());
