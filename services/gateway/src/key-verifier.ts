@@ -43,7 +43,19 @@ export function createKeyVerifier(deps: KeyVerifierDeps): KeyVerifier {
   const watches = new Map<string, Set<AbortController>>();
   const stopped = new AbortController();
 
+  let endings = 0;
+
+  /** An answer that was under way while a key ended may be the one before that: it is asked for again. */
+  const verifyUndisturbed = async (value: string): Promise<OperatorKey> => {
+    for (;;) {
+      const before = endings;
+      const key = await verifyWithService(client, value, deps.clock);
+      if (before === endings) return key;
+    }
+  };
+
   const onEnded = (publicId: string, reason: string): void => {
+    endings += 1;
     for (const [digest, entry] of remembered) {
       if (entry.key.key === publicId) remembered.delete(digest);
     }
@@ -60,7 +72,7 @@ export function createKeyVerifier(deps: KeyVerifierDeps): KeyVerifier {
       const known = remembered.get(digest);
       if (known !== undefined && isFresh(known, deps.clock)) return known.key;
       remembered.delete(digest);
-      const key = await verifyWithService(client, value, deps.clock);
+      const key = await verifyUndisturbed(value);
       remembered.set(digest, { key, verifiedAtMs: deps.clock.nowMs() });
       dropOldest(remembered);
       return key;

@@ -40,7 +40,6 @@ interface Known {
 
 export function createPeers(deps: PeersDeps): Peers {
   const served = new Map<ServiceRole, (router: ConnectRouter) => void>();
-  const known = new Map<ServiceRole, Known>();
   const transports = new Map<string, ClosableTransport>();
 
   const transportAt = (address: string, from: ServiceRole): Transport => {
@@ -52,19 +51,7 @@ export function createPeers(deps: PeersDeps): Peers {
     return transport;
   };
 
-  const listLiving = async (role: ServiceRole): Promise<readonly ReplicaRecord[]> => {
-    const last = known.get(role);
-    const nowMs = deps.clock.nowMs();
-    if (last !== undefined && nowMs - last.atMs < lookAgainMs) return last.replicas;
-    try {
-      const replicas = await deps.listReplicas(role);
-      known.set(role, { replicas, atMs: nowMs });
-      return replicas;
-    } catch (err) {
-      deps.log.debug({ err, role }, "replicas cannot be listed; the last known ones are used");
-      return last?.replicas ?? [];
-    }
-  };
+  const listLiving = createReplicaList(deps);
 
   /** Calls one living replica after the other until one was reached: what was not sent has no effect. */
   const callAny = async <Result>(
@@ -109,6 +96,26 @@ export function createPeers(deps: PeersDeps): Peers {
     close: () => {
       for (const transport of transports.values()) transport.close();
     },
+  };
+}
+
+/** Lists living replicas, at most every second; while Redis is away the last known ones. */
+function createReplicaList(
+  deps: PeersDeps,
+): (role: ServiceRole) => Promise<readonly ReplicaRecord[]> {
+  const known = new Map<ServiceRole, Known>();
+  return async (role) => {
+    const last = known.get(role);
+    const nowMs = deps.clock.nowMs();
+    if (last !== undefined && nowMs - last.atMs < lookAgainMs) return last.replicas;
+    try {
+      const replicas = await deps.listReplicas(role);
+      known.set(role, { replicas, atMs: nowMs });
+      return replicas;
+    } catch (err) {
+      deps.log.debug({ err, role }, "replicas cannot be listed; the last known ones are used");
+      return last?.replicas ?? [];
+    }
   };
 }
 

@@ -7,6 +7,7 @@ import {
   createEpochCell,
   createStore,
   deploymentLibrary,
+  type EpochCell,
   ensureEpoch,
   openRedis,
   pairRecords,
@@ -69,35 +70,16 @@ export function openStoreConnection(deps: StoreConnectionDeps): StoreConnection 
     deps.part.notReady(problem);
   };
 
-  const judge = async (): Promise<void> => {
-    const redis = connections.commands;
-    if (standing !== "fit") {
-      const { problems, warnings } = await checkRedis(redis);
-      if (problems.length > 0) throw new RedisUnfit(problems.join("; "));
-      await requireOwnRecords(redis, deps.recordsId);
-      for (const warning of warnings) log.warn({ reason: warning }, "redis could lose work");
-    }
-    const before = epoch.current();
-    const current = await ensureEpoch(redis, epoch);
-    if (standing === "fit" && current === before) return;
-    if (before !== "" && current !== before) {
-      // A wiped or restored Redis: its tie to the records was lost with the rest.
-      await requireOwnRecords(redis, deps.recordsId);
-      log.warn({ epoch: current }, "redis has a new epoch");
-    } else {
-      log.info({ epoch: current }, "redis is connected");
-    }
-    standing = "fit";
-    deps.part.ready();
-    fit.resolve();
-    for (const listener of listeners) listener();
-  };
-
   const look = async (): Promise<void> => {
     if (looking) return;
     looking = true;
     try {
-      await judge();
+      const changed = await judgeRedis(deps, connections.commands, epoch, standing === "fit");
+      if (!changed) return;
+      standing = "fit";
+      deps.part.ready();
+      fit.resolve();
+      for (const listener of listeners) listener();
     } catch (error) {
       if (error instanceof RedisUnfit) {
         // Without an epoch every function refuses to work, so that nothing is dispatched meanwhile.
@@ -126,6 +108,32 @@ export function openStoreConnection(deps: StoreConnectionDeps): StoreConnection 
       connections.close();
     },
   };
+}
+
+/** Settles with whether something changed for the better; rejects when Redis cannot be used. */
+async function judgeRedis(
+  { recordsId, log }: StoreConnectionDeps,
+  redis: RedisConnections["commands"],
+  epoch: EpochCell,
+  wasFit: boolean,
+): Promise<boolean> {
+  if (!wasFit) {
+    const { problems, warnings } = await checkRedis(redis);
+    if (problems.length > 0) throw new RedisUnfit(problems.join("; "));
+    await requireOwnRecords(redis, recordsId);
+    for (const warning of warnings) log.warn({ reason: warning }, "redis could lose work");
+  }
+  const before = epoch.current();
+  const current = await ensureEpoch(redis, epoch);
+  if (wasFit && current === before) return false;
+  if (before !== "" && current !== before) {
+    // A wiped or restored Redis: its tie to the records was lost with the rest.
+    await requireOwnRecords(redis, recordsId);
+    log.warn({ epoch: current }, "redis has a new epoch");
+  } else {
+    log.info({ epoch: current }, "redis is connected");
+  }
+  return true;
 }
 
 async function requireOwnRecords(redis: RedisConnections["commands"], id: string): Promise<void> {

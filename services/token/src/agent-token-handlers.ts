@@ -2,10 +2,12 @@
 // AgentTokenService: creates, lists and revokes the agent tokens of a deployment.
 
 import { create } from "@bufbuild/protobuf";
-import type { ServiceImpl } from "@connectrpc/connect";
+import type { HandlerContext, ServiceImpl } from "@connectrpc/connect";
 import { parseQueueName, RemexError, remexError } from "@remex/domain";
 import {
   type AgentTokenService,
+  type CreateAgentTokenRequest,
+  type CreateAgentTokenResponse,
   CreateAgentTokenResponseSchema,
   ListAgentTokensResponseSchema,
   RevokeAgentTokenResponseSchema,
@@ -34,39 +36,7 @@ export function createAgentTokenHandlers(
   deps: AgentTokenDeps,
 ): ServiceImpl<typeof AgentTokenService> {
   return {
-    createAgentToken: async (request, context) => {
-      const nowMs = deps.clock.wallMs();
-      const credential = createCredential("rmx");
-      const input = {
-        token: credential.publicId,
-        deployment: request.deployment,
-        name: parseCredentialName(request.name),
-        description: parseDescription(request.description),
-        kinds: [...new Set(request.kinds.map(kindToName))],
-        queues: parseQueues(request.queues),
-        pepperVersion: deps.peppers.newest,
-        digest: digestOf(deps.peppers, credential.value),
-        createdAtMs: nowMs,
-        expiresAtMs: parseExpiry(request.expiry, nowMs),
-      };
-      const result = await withRecords(deps.records.agentTokens.create(input));
-      const { deployment } = request;
-      switch (result.kind) {
-        case "deployment_unknown":
-          throw remexError("deployment_unknown", { deployment });
-        case "name_exists":
-          throw remexError("token_name_exists", { deployment, name: request.name });
-        case "limit":
-          throw remexError("token_limit", { deployment, limit: result.limit });
-        case "created":
-          // SEC-T5: this answer is the only one that ever holds the value.
-          context.responseHeader.set("cache-control", "no-store");
-          return create(CreateAgentTokenResponseSchema, {
-            token: agentTokenToMessage(result.record),
-            value: credential.value,
-          });
-      }
-    },
+    createAgentToken: (request, context) => createToken(deps, request, context),
     listAgentTokens: async (request) => {
       const pageSize = Math.min(request.pageSize || defaultPageSize, largestPageSize);
       const before = parsePageToken(request.pageToken);
@@ -107,6 +77,44 @@ export function createAgentTokenHandlers(
       return create(RevokeAgentTokenResponseSchema, { token: agentTokenToMessage(record) });
     },
   };
+}
+
+async function createToken(
+  deps: AgentTokenDeps,
+  request: CreateAgentTokenRequest,
+  context: HandlerContext,
+): Promise<CreateAgentTokenResponse> {
+  const nowMs = deps.clock.wallMs();
+  const credential = createCredential("rmx");
+  const input = {
+    token: credential.publicId,
+    deployment: request.deployment,
+    name: parseCredentialName(request.name),
+    description: parseDescription(request.description),
+    kinds: [...new Set(request.kinds.map(kindToName))],
+    queues: parseQueues(request.queues),
+    pepperVersion: deps.peppers.newest,
+    digest: digestOf(deps.peppers, credential.value),
+    createdAtMs: nowMs,
+    expiresAtMs: parseExpiry(request.expiry, nowMs),
+  };
+  const result = await withRecords(deps.records.agentTokens.create(input));
+  const { deployment } = request;
+  switch (result.kind) {
+    case "deployment_unknown":
+      throw remexError("deployment_unknown", { deployment });
+    case "name_exists":
+      throw remexError("token_name_exists", { deployment, name: request.name });
+    case "limit":
+      throw remexError("token_limit", { deployment, limit: result.limit });
+    case "created":
+      // SEC-T5: this answer is the only one that ever holds the value.
+      context.responseHeader.set("cache-control", "no-store");
+      return create(CreateAgentTokenResponseSchema, {
+        token: agentTokenToMessage(result.record),
+        value: credential.value,
+      });
+  }
 }
 
 function parseQueues(queues: readonly string[]): string[] {

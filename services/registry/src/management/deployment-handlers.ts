@@ -18,6 +18,8 @@ import {
   type DeploymentService,
   GetDeploymentResponseSchema,
   ListDeploymentsResponseSchema,
+  type UpdateDeploymentRequest,
+  type UpdateDeploymentResponse,
   UpdateDeploymentResponseSchema,
 } from "@remex/proto/registry/v1";
 import type { DeploymentRecord, Records } from "@remex/records";
@@ -84,37 +86,42 @@ export function createDeploymentHandlers(
           rows.length > pageSize ? formatPageToken(records.at(-1)?.deployment ?? "") : "",
       });
     },
-    updateDeployment: async (request) => {
-      const { deployment } = request;
-      const displayName =
-        request.displayName === undefined
-          ? undefined
-          : parsePrintable("display_name", request.displayName, longestDisplayName);
-      const expected = Number(request.revision);
-      const result = await withRecords(
-        deps.records.deployments.update(deployment, expected, deps.clock.wallMs(), (record) => ({
-          displayName: displayName ?? record.displayName,
-          settings: requireSettings(applySettings(record.settings, request.settings)),
-        })),
-      );
-      switch (result.kind) {
-        case "unknown":
-          throw remexError("deployment_unknown", { deployment });
-        case "stale":
-          throw remexError("revision_stale", {
-            what: `deployment ${deployment}`,
-            actual: result.revision,
-            expected,
-          });
-        case "updated":
-        case "unchanged":
-          await deps.projector.project(deployment);
-          return create(UpdateDeploymentResponseSchema, {
-            deployment: deploymentToMessage(result.record),
-          });
-      }
-    },
+    updateDeployment: (request) => updateDeployment(deps, request),
   };
+}
+
+async function updateDeployment(
+  deps: DeploymentHandlerDeps,
+  request: UpdateDeploymentRequest,
+): Promise<UpdateDeploymentResponse> {
+  const { deployment } = request;
+  const displayName =
+    request.displayName === undefined
+      ? undefined
+      : parsePrintable("display_name", request.displayName, longestDisplayName);
+  const expected = Number(request.revision);
+  const result = await withRecords(
+    deps.records.deployments.update(deployment, expected, deps.clock.wallMs(), (record) => ({
+      displayName: displayName ?? record.displayName,
+      settings: requireSettings(applySettings(record.settings, request.settings)),
+    })),
+  );
+  switch (result.kind) {
+    case "unknown":
+      throw remexError("deployment_unknown", { deployment });
+    case "stale":
+      throw remexError("revision_stale", {
+        what: `deployment ${deployment}`,
+        actual: result.revision,
+        expected,
+      });
+    case "updated":
+    case "unchanged":
+      await deps.projector.project(deployment);
+      return create(UpdateDeploymentResponseSchema, {
+        deployment: deploymentToMessage(result.record),
+      });
+  }
 }
 
 function isSame(

@@ -8,7 +8,7 @@ import { BeatLinkEventSchema, HealthLinkService } from "@remex/proto/health/v1";
 import { AgentService } from "@remex/proto/registry/v1";
 import { RegistryEventSchema, SchedulerLinkService } from "@remex/proto/scheduler/v1";
 import { VerificationService } from "@remex/proto/token/v1";
-import { createManagement, createRegistry } from "@remex/registry";
+import { createManagement, createRegistry, type RegistryDeps } from "@remex/registry";
 import { formatAddress } from "@remex/runtime";
 import { subscribeSignals } from "@remex/store";
 import { dialLink, serviceKeyInterceptor } from "@remex/transport";
@@ -18,13 +18,7 @@ import type { Role, RoleContext } from "./role.ts";
 const peerHealthTimeoutMs = 1_000;
 
 export function createRegistryRole(context: RoleContext): Role {
-  const { replica, clock, log, localLinks, peers } = context;
-  const interceptors = [serviceKeyInterceptor("registry", context.serviceKey)];
-  const { beatLink } = HealthLinkService.method;
-  const { link } = SchedulerLinkService.method;
-  const hello = { case: "hello" as const, value: { registry: replica } };
-  const toMonitor = [create(BeatLinkEventSchema, { event: hello })];
-  const toScheduler = [create(RegistryEventSchema, { event: hello })];
+  const { replica, clock, log, peers } = context;
   const management = createManagement({
     records: context.records,
     store: context.deployments,
@@ -58,24 +52,7 @@ export function createRegistryRole(context: RoleContext): Role {
       const { status } = await health.check({}, { timeoutMs: peerHealthTimeoutMs });
       return status === HealthCheckResponse_ServingStatus.SERVING;
     },
-    dialMonitor: localLinks.dialler(
-      { replica, hello: toMonitor },
-      beatLink,
-      ({ id, address }, signal) =>
-        dialLink({
-          ...{ method: beatLink, baseUrl: address, peer: id, clock, signal, interceptors },
-          hello: toMonitor,
-        }),
-    ),
-    dialScheduler: localLinks.dialler(
-      { replica, hello: toScheduler },
-      link,
-      ({ id, address }, signal) =>
-        dialLink({
-          ...{ method: link, baseUrl: address, peer: id, clock, signal, interceptors },
-          hello: toScheduler,
-        }),
-    ),
+    ...createDiallers(context),
     readiness: context.readiness,
     metrics: context.metrics,
     clock,
@@ -96,5 +73,36 @@ export function createRegistryRole(context: RoleContext): Role {
       management.stop();
     },
     problems: management.problems,
+  };
+}
+
+/** Links to monitors and schedulers: within the process where they run here, else over the network. */
+function createDiallers(context: RoleContext): Pick<RegistryDeps, "dialMonitor" | "dialScheduler"> {
+  const { replica, clock, localLinks } = context;
+  const interceptors = [serviceKeyInterceptor("registry", context.serviceKey)];
+  const { beatLink } = HealthLinkService.method;
+  const { link } = SchedulerLinkService.method;
+  const hello = { case: "hello" as const, value: { registry: replica } };
+  const toMonitor = [create(BeatLinkEventSchema, { event: hello })];
+  const toScheduler = [create(RegistryEventSchema, { event: hello })];
+  return {
+    dialMonitor: localLinks.dialler(
+      { replica, hello: toMonitor },
+      beatLink,
+      ({ id, address }, signal) =>
+        dialLink({
+          ...{ method: beatLink, baseUrl: address, peer: id, clock, signal, interceptors },
+          hello: toMonitor,
+        }),
+    ),
+    dialScheduler: localLinks.dialler(
+      { replica, hello: toScheduler },
+      link,
+      ({ id, address }, signal) =>
+        dialLink({
+          ...{ method: link, baseUrl: address, peer: id, clock, signal, interceptors },
+          hello: toScheduler,
+        }),
+    ),
   };
 }
