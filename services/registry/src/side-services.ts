@@ -45,7 +45,7 @@ export function createSideServices(deps: SideServicesDeps): SideServices {
   const connections = createApiConnections();
   const gate = createAttemptGate({ tasks, clock });
   const forward = createForward({
-    ...{ authenticate, gate, connections, log },
+    ...{ authenticate, gate, connections, clock, log },
     loadConfig: configs.load,
   });
   const agents = createAgentHandlers({

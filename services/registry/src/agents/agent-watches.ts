@@ -94,29 +94,31 @@ export function createAgentWatches(deps: AgentWatchesDeps): AgentWatches {
   };
 }
 
+type Why = "time" | "changed";
+
 /** Waits for a wake-up or for the time of the next whole list. */
 function createWaiter(clock: Clock, signal: AbortSignal) {
-  let wake: (why: "time" | "changed") => void = () => undefined;
+  let waiting: ((why: Why) => void) | undefined;
   let due = false;
-  const stop = clock.every(relistMs, () => {
-    due = true;
-    wake("time");
-  });
+  const wake = (why: Why): void => {
+    const resolve = waiting;
+    waiting = undefined;
+    if (resolve !== undefined) resolve(why);
+    else due ||= why === "time";
+  };
+  const stop = clock.every(relistMs, () => wake("time"));
   const onAbort = () => wake("changed");
   signal.addEventListener("abort", onAbort, { once: true });
   return {
     wake: () => wake("changed"),
-    wait(changedAlready: boolean): Promise<"time" | "changed"> {
+    wait(changedAlready: boolean): Promise<Why> {
       if (due) {
         due = false;
         return Promise.resolve("time");
       }
       if (changedAlready || signal.aborted) return Promise.resolve("changed");
       return new Promise((resolve) => {
-        wake = (why) => {
-          if (why === "time") due = false;
-          resolve(why);
-        };
+        waiting = resolve;
       });
     },
     stop() {

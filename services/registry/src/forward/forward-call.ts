@@ -12,10 +12,11 @@ import {
   type ForwardResponse,
   ForwardResponseSchema,
 } from "@remex/proto/agent/v1";
-import type { Logger } from "@remex/runtime";
+import type { Clock, Logger } from "@remex/runtime";
 import type { ProjectedDeployment } from "@remex/store";
 import { StoreUnavailable } from "@remex/store";
 import type { AuthenticateSideCall, SideCaller } from "../session/side-calls.ts";
+import { within } from "../within.ts";
 import type { ApiConnections } from "./api-connections.ts";
 import type { AttemptGate } from "./attempt-gate.ts";
 import { decideForwardTarget, endToEnd, type ForwardTarget } from "./forward-target.ts";
@@ -27,9 +28,12 @@ export interface ForwardDeps {
   readonly gate: AttemptGate;
   loadConfig(deployment: string): Promise<ProjectedDeployment | undefined>;
   readonly connections: ApiConnections;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
+/** How long a call may take to send its first message (SEC-L5). */
+const firstMessageMs = 5_000;
 /** Largest body of a request; an answer is as large as Airflow makes it. */
 export const mostRequestBytes = 64 * 1024 * 1024;
 /** Most bytes in one message of an answer. */
@@ -42,15 +46,18 @@ export function createForward(deps: ForwardDeps): (call: Call) => Promise<void> 
   return async (call) => {
     // The answer is still to be written when the agent has sent its last byte.
     const frames = call.iterator({ destroyOnReturn: false }) as AsyncIterator<ForwardRequest>;
-    const head = await headOf(frames);
+    const head = await headOf(frames, deps.clock);
     const caller = await deps.authenticate(call.metadata);
     const target = await admit(deps, caller, head);
     await exchange(deps, call, target, frames, caller.deployment);
   };
 }
 
-async function headOf(frames: AsyncIterator<ForwardRequest>): Promise<ForwardRequestHead> {
-  const first = await frames.next();
+async function headOf(
+  frames: AsyncIterator<ForwardRequest>,
+  clock: Clock,
+): Promise<ForwardRequestHead> {
+  const first = await within(frames.next(), { clock, limitMs: firstMessageMs });
   const part = first.done === true ? undefined : first.value.part;
   if (part?.case !== "head") {
     throw remexError("frame_invalid", { problem: "a forwarded request begins with its head" });

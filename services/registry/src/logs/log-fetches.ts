@@ -14,6 +14,7 @@ import { failureFromDetail } from "@remex/transport";
 import type { LiveSession } from "../session/live-session.ts";
 import { serverEvent } from "../session/session-wire.ts";
 import type { AuthenticateSideCall } from "../session/side-calls.ts";
+import { within } from "../within.ts";
 
 /** What is asked of an agent. */
 export interface LogWish {
@@ -40,6 +41,8 @@ export interface LogFetches {
 
 /** How long an agent may take to begin its answer. */
 const answerMs = 10_000;
+/** How long a call may take to send its first message (SEC-L5). */
+const firstMessageMs = 5_000;
 /** How long it may pause within one, when it does not follow. */
 const pauseMs = 30_000;
 
@@ -72,12 +75,13 @@ export function createLogFetches(clock: Clock, authenticate: AuthenticateSideCal
       },
     });
     live.channel.send([serverEvent({ case: "logFetch", value: { fetch, ...wish } })]);
-    const away = () => remexError("agent_away", { agent });
+    const late = () => remexError("agent_away", { agent });
     try {
-      const parts = await within(clock, answerMs, signal, answer.promise, away);
+      const parts = await within(answer.promise, { clock, limitMs: answerMs, signal, late });
       for (;;) {
-        const waitMs = wish.follow ? undefined : pauseMs;
-        const next = await within(clock, waitMs, signal, parts.next(), away);
+        // An agent that follows is silent for as long as the task writes nothing.
+        const limit = wish.follow ? {} : { limitMs: pauseMs };
+        const next = await within(parts.next(), { clock, signal, late, ...limit });
         if (next.done === true) return;
         const { offset, data, complete, error } = next.value;
         if (error !== undefined) throw new RemexError(failureFromDetail(error, "not_found"));
@@ -93,7 +97,7 @@ export function createLogFetches(clock: Clock, authenticate: AuthenticateSideCal
   async function sendLog(call: SendLogCall): Promise<SendLogResponse> {
     const { deployment, agent } = await authenticate(call.metadata);
     const frames = call.iterator({ destroyOnReturn: false }) as AsyncIterator<SendLogRequest>;
-    const first = await frames.next();
+    const first = await within(frames.next(), { clock, limitMs: firstMessageMs });
     const fetch = first.done === true ? undefined : fetches.get(first.value.fetch);
     // Nobody waits for it any more, or it is another agent's: the call ends early all the same.
     if (first.done !== true && fetch?.deployment === deployment && fetch.agent === agent) {
@@ -112,26 +116,4 @@ async function* startingWith(
 ): AsyncGenerator<SendLogRequest> {
   yield first;
   for (let next = await rest.next(); next.done !== true; next = await rest.next()) yield next.value;
-}
-
-/** A promise with a limit in time (none when undefined) and an end from outside. */
-async function within<Value>(
-  clock: Clock,
-  limitMs: number | undefined,
-  signal: AbortSignal,
-  promise: Promise<Value>,
-  late: () => Error,
-): Promise<Value> {
-  const ended = Promise.withResolvers<never>();
-  const onAbort = () => ended.reject(remexError("canceled"));
-  const cancel =
-    limitMs === undefined ? undefined : clock.after(limitMs, () => ended.reject(late()));
-  if (signal.aborted) onAbort();
-  signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    return await Promise.race([promise, ended.promise]);
-  } finally {
-    cancel?.();
-    signal.removeEventListener("abort", onAbort);
-  }
 }
