@@ -62,3 +62,13 @@ def test_r5_the_runner_refuses_to_start_with_a_database(agents: AgentFactory) ->
     runner = agents(REAL_RUNNER, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN="postgresql://db/airflow")
     assert runner.end() == 1
     assert "--allow-database" in runner.log()
+
+
+def test_sec_e5_keys_cannot_be_read_from_the_running_runner(agents: AgentFactory) -> None:
+    """SEC-E5: a task of the same user finds no key in the environment that the kernel shows of the runner."""
+    runner = agents(REAL_RUNNER, REMEX_AGENT_TOKEN="rmx_secret", AIRFLOW__CORE__FERNET_KEY="very-secret")
+    runner.connect()
+    runner.hello()
+    shown = Path(f"/proc/{runner.process.pid}/environ").read_bytes()
+    assert b"secret" not in shown
+    assert b"PATH=" in shown

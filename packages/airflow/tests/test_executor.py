@@ -19,7 +19,7 @@ from .kit.polling import eventually
 pytestmark = pytest.mark.airflow
 
 # A heartbeat that waits for the control plane would wait for this: the fake holds its answers back.
-_NEVER_S = 30.0
+_NEVER_S = 120.0
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -248,16 +248,20 @@ class TestStops:
 
     def test_abort_stops_when_the_lease_ends(self, agent: FakeAgent) -> None:
         """PROTOCOL section 6: under ABORT the runner stops the work at the lease's end, by itself."""
-        agent.lease(remaining="0.5s")
         agent.start("t_a", command("sleep", "600"), onCut="ON_CUT_ABORT")
         agent.started("t_a")
+        agent.lease(remaining="0.2s")
         outcome = agent.outcome("t_a")
         assert (outcome["kind"], outcome["reason"]) == ("OUTCOME_KIND_ABORTED", "OUTCOME_REASON_LEASE_ENDED")
 
-    def test_r21_continue_goes_on_when_the_lease_ends(self, agent: FakeAgent) -> None:
-        """R21: under CONTINUE confirmed work is finished without a lease."""
-        agent.lease(remaining="0.3s")
-        agent.start("t_a", command("sleep", "0.8"))
+    def test_r21_continue_goes_on_when_the_lease_ends(self, agent: FakeAgent, tmp_path: Path) -> None:
+        """R21: under CONTINUE confirmed work is finished without a lease, and nothing new is started."""
+        agent.start("t_a", shell(f"until [ -e {tmp_path}/go ]; do sleep 0.05; done"))
+        agent.started("t_a")
+        agent.lease(remaining="0s")
+        agent.start("t_b", command("true"))
+        assert agent.refused("t_b")["reason"] == "no_lease"
+        (tmp_path / "go").touch()
         assert agent.outcome("t_a")["kind"] == "OUTCOME_KIND_SUCCEEDED"
 
     def test_a_killed_leader_takes_its_work_with_it(self, agent: FakeAgent) -> None:

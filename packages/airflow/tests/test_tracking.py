@@ -30,14 +30,17 @@ def ended(state: str, **more: object) -> dict[str, object]:
 
 
 class TestOffer:
-    def test_a_task_is_sent_once(self) -> None:
+    def test_a_task_is_followed_from_its_offer_to_its_end(self) -> None:
         made = Tracker(60)
-        assert made.offer(KEY, TASK, SUBMISSION)
-        assert not made.offer(KEY, TASK, SUBMISSION)
+        assert not made.follows(TASK)
+        made.offer(KEY, TASK, SUBMISSION)
+        assert made.follows(TASK)
+        made.changed(ended("SUCCEEDED"))
+        assert not made.follows(TASK)
 
     def test_a_workload_queued_anew_takes_the_place_of_the_older_task(self) -> None:
         made = tracker("started")
-        assert made.offer(KEY, "t_two", SUBMISSION)
+        made.offer(KEY, "t_two", SUBMISSION)
         assert made.task_of(KEY) == "t_two"
         assert made.changed(ended("SUCCEEDED")) == []
 

@@ -30,6 +30,7 @@ from .control_plane.task_log import read_log
 from .settings import Settings, SettingsError, load_settings
 from .submission import (
     Submission,
+    idempotency_key_of,
     make_submission,
     remex_task_id,
     task_instance_key,
@@ -131,14 +132,16 @@ class RemexExecutor(BaseExecutor):
         for workload in workload_items:
             key = workload.key
             try:
+                task = remex_task_id(self._settings.deployment, idempotency_key_of(workload))
+                if self._tracker.follows(task):
+                    continue
                 submission = make_submission(workload, self._default_queue, self._settings.on_lost)
             except Exception as error:
                 self.log.exception("the workload of %s cannot be submitted", key)
                 self._perform([Effect(Verdict.FAILED, key, f"the workload cannot be submitted: {error}")])
                 continue
-            task = remex_task_id(self._settings.deployment, submission.idempotency_key)
-            if self._tracker.offer(key, task, submission):
-                new.append((task, submission))
+            self._tracker.offer(key, task, submission)
+            new.append((task, submission))
         self._courier.submit(new)
 
     def _perform(self, effects: list[Effect]) -> None:

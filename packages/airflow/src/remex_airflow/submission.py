@@ -25,9 +25,7 @@ class Submission:
 def make_submission(workload: Any, default_queue: str, on_lost: str) -> Submission:
     """Turn a workload (ExecuteTask, ExecuteCallback or TestConnection) into a submission."""
     dto = getattr(workload, "ti", None)
-    raw = json.loads(workload.model_dump_json())
-    token = raw.get("token") or ""
-    raw["token"] = ""
+    raw = {**workload.model_dump(mode="json"), "token": ""}
     spec = {
         "queue": (getattr(dto, "queue", None) or getattr(workload, "queue", None) or default_queue),
         "priority": max(-_INT32_MAX, min(_INT32_MAX, int(getattr(dto, "priority_weight", 0) or 0))),
@@ -36,7 +34,7 @@ def make_submission(workload: Any, default_queue: str, on_lost: str) -> Submissi
         "annotations": _annotations(workload),
         "airflow": {
             "workloadJson": json.dumps(raw, separators=(",", ":"), sort_keys=True),
-            "workloadToken": token,
+            "workloadToken": workload.token or "",
         },
     }
     return Submission(idempotency_key_of(workload), spec)

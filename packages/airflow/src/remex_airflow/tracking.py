@@ -85,16 +85,17 @@ class Tracker:
         """Return the Remex task of a workload; None when none is followed."""
         return self._by_key.get(key)
 
+    def follows(self, task: str) -> bool:
+        """Return whether a task is followed: then it is not to be sent once more."""
+        return task in self._tasks
+
     # -- what Airflow says --------------------------------------------------------------------------
 
-    def offer(self, key: Hashable, task: str, submission: Submission) -> bool:
-        """Take a workload that Airflow has queued; True when it is new and has to be sent."""
-        if task in self._tasks:
-            return False
+    def offer(self, key: Hashable, task: str, submission: Submission) -> None:
+        """Take a workload that Airflow has queued, as on its way."""
         # The same try was queued anew, after a deferral: the older task's end means nothing any more.
         self._forget(self._by_key.get(key))
         self._follow(Followed(task, key, submission, Phase.SUBMITTING))
-        return True
 
     def adopt(self, key: Hashable, task: str, started: bool) -> None:
         """Take over a task of another scheduler."""

@@ -67,7 +67,7 @@ class FakeAgent:
         self.sock.sendall(encode_frame({"events": list(events)}))
 
     def wait_for(
-        self, case: str, where: Callable[[Event], bool] = lambda _: True, within_s: float = 20
+        self, case: str, where: Callable[[Event], bool] = lambda _: True, within_s: float = 60
     ) -> Event:
         """Return the first event of a case, past or coming, that fits."""
         deadline = time.monotonic() + within_s
@@ -159,7 +159,7 @@ class FakeAgent:
         """Close the agent's end."""
         self.sock.close()
 
-    def end(self, within_s: float = 20) -> int:
+    def end(self, within_s: float = 60) -> int:
         """Wait for the runner's end; return its exit code."""
         return self.process.wait(within_s)
 
@@ -168,7 +168,7 @@ class FakeAgent:
         with contextlib.suppress(OSError):
             self.sock.close()
         try:
-            self.process.wait(15)
+            self.process.wait(30)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait(5)

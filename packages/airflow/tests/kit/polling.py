@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(what: str, probe: Callable[[], T], within_s: float = 15.0) -> T:
+def eventually(what: str, probe: Callable[[], T], within_s: float = 60.0) -> T:
     """Return the probe's first true answer; fail with `what` when none comes in time."""
     deadline = time.monotonic() + within_s
     while not (answer := probe()):

@@ -12,8 +12,9 @@ AGENT_NAME = "REMEX_AGENT_NAME"
 UNUSABLE_DATABASE = "sqlite:////dev/null/there-is-no-airflow-database-on-an-agent"
 _DATABASE = ("AIRFLOW__DATABASE__SQL_ALCHEMY_CONN", "AIRFLOW__CORE__SQL_ALCHEMY_CONN")
 _DATABASE_FORMS = tuple(name + suffix for name in _DATABASE for suffix in ("", "_CMD", "_SECRET"))
-# With these an agent could mint tokens for any task, or read what the metadata database holds.
-_SERVER_KEYS = (
+# With these a task could mint tokens for any other, read what the metadata database holds, or be an agent.
+_KEYS = (
+    "REMEX_AGENT_TOKEN",
     "AIRFLOW__CORE__FERNET_KEY",
     "AIRFLOW__API_AUTH__JWT_SECRET",
     "AIRFLOW__API_AUTH__JWT_PRIVATE_KEY_PATH",
@@ -55,22 +56,21 @@ def _database_in(file: Path) -> str:
 
 
 def prepare(environ: MutableMapping[str, str], state_dir: Path, allow_database: bool) -> list[str]:
-    """Set what an agent needs and drop what it must not have; return the names that were dropped.
+    """Set what an agent needs and drop the keys that it must not have; return their names.
 
     Whatever the user has set stands, but for the database and the servers' keys.
     """
     if not allow_database:
         environ[_DATABASE[0]] = UNUSABLE_DATABASE
-    dropped = [
-        name for name in _SERVER_KEYS for name in (name, f"{name}_CMD", f"{name}_SECRET") if name in environ
-    ]
+    dropped = [name for name in _KEYS for name in (name, f"{name}_CMD", f"{name}_SECRET") if name in environ]
     for name in dropped:
         del environ[name]
     for name, value in _defaults(state_dir).items():
         environ.setdefault(name, value)
     for name in ("NO_PROXY", "no_proxy"):
         # The agent's Execution API listens on loopback: no proxy can reach it.
-        environ[name] = ",".join(filter(None, (environ.get(name), "127.0.0.1", "localhost")))
+        hosts = environ.get(name, "").split(",")
+        environ[name] = ",".join(dict.fromkeys(host for host in (*hosts, "127.0.0.1", "localhost") if host))
     return dropped
 
 

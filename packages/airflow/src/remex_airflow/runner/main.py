@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 from .airflow_runtime import AirflowRuntime
@@ -32,7 +33,8 @@ def run_runner(state_dir: Path, allow_database: bool, log_level: str) -> int:
         state = StateDirectory(state_dir)
         dropped = prepare(os.environ, state.path, allow_database)
         if dropped:
-            log.warn("settings of Airflow's servers were taken out of the environment", names=dropped)
+            log.warn("keys were taken out of the environment", names=dropped)
+            _start_afresh()
         state.take_lock(_LOCK_WAIT_S)
     except (DatabaseConfiguredError, OSError) as error:
         log.error("the runner cannot start", err=str(error))
@@ -43,6 +45,11 @@ def run_runner(state_dir: Path, allow_database: bool, log_level: str) -> int:
     journal = Journal(state.journal_path, log)
     Guard(state, journal, AirflowRuntime(), LeaseClock(), log, on_agent=_name_agent).run()
     return EXIT_OK
+
+
+def _start_afresh() -> None:
+    """Run this program anew: the kernel shows a process's first environment to its user's other processes."""
+    os.execv(sys.executable, [sys.executable, "-m", "remex_airflow.command", *sys.argv[1:]])  # noqa: S606
 
 
 def _name_agent(name: str) -> None:
