@@ -53,6 +53,8 @@ export async function startAgent(
     queues: settings.queues.join(","),
     slots: String(settings.slots),
     "state-dir": stateDir,
+    // Ctrl-C does not wait for tasks.
+    "drain-deadline": "1s",
     "health-listen": `127.0.0.1:${settings.healthPort}`,
   };
   const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, value]);

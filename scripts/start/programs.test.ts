@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Nothing that a run started may outlive it, however the run ended.
 
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
@@ -45,6 +45,25 @@ test("a stopped program takes its children with it", async () => {
   const child = await written("parent");
   await programs.stop();
   expect(runs(child)).toBe(false);
+});
+
+test("a stopped program takes what it started in groups of their own with it", async () => {
+  const script = `
+    const { spawn } = require("node:child_process");
+    console.log(spawn("sleep", ["60"], { detached: true }).pid);
+  `;
+  const command = process.execPath;
+  await programs.start({ ...shell("parent", ""), command, args: ["-e", script] });
+  const child = await written("parent");
+  await programs.stop();
+  expect(runs(child)).toBe(false);
+});
+
+test("a runner whose agent is gone is ended by the next run", async () => {
+  const place = `--state-dir ${path.join(dir, "agent")}`;
+  const runner = spawn("sh", ["-c", `: ${place}; sleep 60; :`], { detached: true });
+  await new Programs(dir).endLeftovers();
+  expect(runs(runner.pid as number)).toBe(false);
 });
 
 test("programs of a later stage end first", async () => {

@@ -4,11 +4,11 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { closeSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import path from "node:path";
-import { runQuietly } from "../launch/child.mjs";
 import { LaunchError, say } from "../launch/progress.mjs";
+import { below, listProcesses, nameOf, type Process } from "./processes.ts";
 
-const endWithinMs = 15_000;
-const pollMs = 50;
+const endWithinMs = 20_000;
+const pollMs = 100;
 const shownLogLines = 15;
 
 export interface ProgramSpec {
@@ -33,55 +33,71 @@ interface Record {
   readonly startedAt: string;
 }
 
-function groupSignal(pid: number, signal: NodeJS.Signals | 0): boolean {
+function readRecords(file: string): readonly Record[] {
   try {
-    process.kill(-pid, signal);
-    return true;
+    return JSON.parse(readFileSync(file, "utf8")) as Record[];
+  } catch {
+    // No record, or one cut short while it was written: there is nothing that could be trusted.
+    return [];
+  }
+}
+
+function startOf(pid: number): string {
+  return listProcesses().find((each) => each.pid === pid)?.startedAt ?? "";
+}
+
+/** A process that has ended meanwhile, or is not ours (any more), is no matter. */
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    // No such group: everything in it has ended.
-    if (code === "ESRCH") return false;
-    // What is left of the group is dead but not collected (macOS), or not ours any more.
-    if (code === "EPERM") return false;
-    throw error;
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "ESRCH" && code !== "EPERM") throw error;
   }
 }
 
-/** When a process started, as the system tells it: a pid that was given out again is another process. */
-async function startedAt(pid: number): Promise<string> {
-  const run = await runQuietly("ps", ["-o", "lstart=", "-p", String(pid)]).catch(() => ({
-    output: "",
-  }));
-  return run.output.trim();
+/** Everything of a program: what is below it, and what is left of its group. */
+function membersOf(root: number, all: readonly Process[]): Process[] {
+  const group = all.filter((each) => each.group === root && each.pid !== root);
+  return [...below(root, all), ...group.flatMap((each) => below(each.pid, all))];
 }
 
-/** Whether some member of the group still runs; one that has ended but was not collected does not count. */
-async function groupRuns(pid: number): Promise<boolean> {
-  if (!groupSignal(pid, 0)) return false;
-  const run = await runQuietly("ps", ["-A", "-o", "pgid=,stat="]).catch(() => undefined);
-  if (run === undefined || run.code !== 0) return true;
-  return run.output
-    .split("\n")
-    .map((line) => line.trim().split(/\s+/))
-    .some(
-      ([group, state]) => Number(group) === pid && state !== undefined && !state.startsWith("Z"),
-    );
-}
-
-async function endGroup(pid: number): Promise<void> {
-  groupSignal(pid, "SIGTERM");
+/**
+ * Asks a program to end, and ends by force what is left of it after a while: what it started too,
+ * even in groups of its own, as agents do with their runners and runners with tasks.
+ */
+async function endTree(root: number): Promise<void> {
+  const known = new Map<string, Process>();
+  const living = (): Process[] => {
+    const all = listProcesses();
+    for (const each of membersOf(root, all)) known.set(nameOf(each), each);
+    return all.filter((each) => known.has(nameOf(each)));
+  };
+  const asked = new Set<string>();
+  /** Those in groups of their own are left to their parents, as long as these end them in order. */
+  const askOrphans = (left: readonly Process[]): void => {
+    if (left.some(({ group }) => group === root)) return;
+    for (const each of left) {
+      if (!asked.has(nameOf(each))) signal(each.pid, "SIGTERM");
+      asked.add(nameOf(each));
+    }
+  };
+  let left = living();
+  signal(-root, "SIGTERM");
   const deadline = performance.now() + endWithinMs;
-  while (performance.now() < deadline) {
-    if (!(await groupRuns(pid))) return;
+  while (left.length > 0 && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, pollMs));
+    left = living();
+    askOrphans(left);
   }
-  groupSignal(pid, "SIGKILL");
+  for (const { pid } of left) signal(pid, "SIGKILL");
 }
 
 export class Programs {
   /** Rejects when a program ends that nobody asked to end. */
   readonly failure: Promise<never>;
   readonly #running: Running[] = [];
+  readonly #dataDir: string;
   readonly #logDir: string;
   readonly #recordFile: string;
   #records: Record[] = [];
@@ -89,6 +105,7 @@ export class Programs {
   #fail: (error: Error) => void = () => {};
 
   constructor(dataDir: string) {
+    this.#dataDir = dataDir;
     this.#logDir = path.join(dataDir, "logs");
     this.#recordFile = path.join(dataDir, "programs.json");
     mkdirSync(this.#logDir, { recursive: true });
@@ -101,17 +118,15 @@ export class Programs {
 
   /** Ends what a run left behind that was killed before it could clean up. */
   async endLeftovers(): Promise<void> {
-    let left: Record[];
-    try {
-      left = JSON.parse(readFileSync(this.#recordFile, "utf8")) as Record[];
-    } catch {
-      // No record, or one cut short while it was written: there is nothing that could be trusted.
-      return;
-    }
-    for (const { name, pid, startedAt: since } of left) {
-      if ((await startedAt(pid)) !== since) continue;
+    const recorded = readRecords(this.#recordFile);
+    for (const { pid, startedAt, args } of listProcesses()) {
+      const record = recorded.find((each) => each.pid === pid && each.startedAt === startedAt);
+      // A runner outlives its agent on purpose.
+      const isRunner = args.includes(`--state-dir ${this.#dataDir}${path.sep}`);
+      if (record === undefined && !isRunner) continue;
+      const name = record?.name ?? "a runner";
       say(`ending ${name} (process ${pid}), left over from an earlier run`);
-      await endGroup(pid);
+      await endTree(pid);
     }
     rmSync(this.#recordFile, { force: true });
   }
@@ -128,7 +143,7 @@ export class Programs {
     child.once("exit", (code, signal) => this.#ended(spec.name, logFile, `exit ${signal ?? code}`));
     if (child.pid === undefined) return;
     this.#running.push({ spec, child, logFile });
-    this.#records.push({ name: spec.name, pid: child.pid, startedAt: await startedAt(child.pid) });
+    this.#records.push({ name: spec.name, pid: child.pid, startedAt: startOf(child.pid) });
     this.#save();
   }
 
@@ -142,7 +157,7 @@ export class Programs {
     const stages = [...new Set(this.#running.map(({ spec }) => spec.stage))].sort((a, b) => b - a);
     for (const stage of stages) {
       const members = this.#running.filter(({ spec }) => spec.stage === stage);
-      await Promise.all(members.map(({ child }) => endGroup(child.pid as number)));
+      await Promise.all(members.map(({ child }) => endTree(child.pid as number)));
     }
     rmSync(this.#recordFile, { force: true });
   }
@@ -150,7 +165,9 @@ export class Programs {
   /** Kills everything at once. */
   kill(): void {
     this.#stopping = true;
-    for (const { child } of this.#running) groupSignal(child.pid as number, "SIGKILL");
+    const all = listProcesses();
+    const members = this.#running.flatMap(({ child }) => membersOf(child.pid as number, all));
+    for (const { pid } of members) signal(pid, "SIGKILL");
   }
 
   #save(): void {

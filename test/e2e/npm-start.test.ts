@@ -5,15 +5,9 @@ import { readFileSync } from "node:fs";
 import path from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { below, listProcesses, type Process } from "../../scripts/start/processes.ts";
 import { createTempDir, type Program, startProgram, type TempDir } from "../kit/index.ts";
-import {
-  below,
-  type Environment,
-  environmentsBelow,
-  listProcesses,
-  type Process,
-  untilGone,
-} from "../kit/process-tree.ts";
+import { type Environment, environmentsBelow, untilGone } from "../kit/process-tree.ts";
 
 const main = fileURLToPath(new URL("../../scripts/start/main.ts", import.meta.url));
 const runWithinMs = 480_000;
