@@ -37,7 +37,9 @@ export async function startRemexSide(work: Work): Promise<Side> {
   await waitFor(
     async () => {
       const { agents: listed } = await operator.agents.listAgents({ deployment });
-      return listed.length === agentCount && listed.every(({ health }) => health === AgentHealth.HEALTHY);
+      return (
+        listed.length === agentCount && listed.every(({ health }) => health === AgentHealth.HEALTHY)
+      );
     },
     { what: "agents that take offers", timeoutMs: startTimeoutMs },
   );

@@ -11,13 +11,20 @@ export interface ChangePage {
   readonly changes: readonly TaskChangeRow[];
   readonly cursor: string;
   readonly reset: boolean;
+  /** How often changes had been signalled when the read began, for `changed`. */
+  readonly signals: number;
 }
 
 export interface ChangeFeed {
   /** Reads at most `limit` changes after a cursor ("" for the newest position). */
   read(deployment: string, cursor: string, limit: number): Promise<ChangePage | TaskRefused>;
-  /** Settles when something may have changed, or after `waitMs`. */
-  changed(deployment: string, waitMs: number, signal?: AbortSignal): Promise<void>;
+  /** Settles when something was signalled after that read began, or after `waitMs`. */
+  changed(
+    deployment: string,
+    page: Pick<ChangePage, "signals">,
+    waitMs: number,
+    signal?: AbortSignal,
+  ): Promise<void>;
   /** Changes of a deployment were written, here or elsewhere. */
   note(deployment: string): void;
 }
@@ -48,6 +55,7 @@ export function createChangeFeed(deps: {
   readonly clock: Clock;
 }): ChangeFeed {
   const waiting = new Map<string, Set<() => void>>();
+  const signalled = new Map<string, number>();
 
   async function read(
     deployment: string,
@@ -55,6 +63,7 @@ export function createChangeFeed(deps: {
     limit: number,
   ): Promise<ChangePage | TaskRefused> {
     const epoch = deps.epoch();
+    const signals = signalled.get(deployment) ?? 0;
     const cursor = text === "" ? undefined : parseCursor(text);
     const known = cursor !== undefined && cursor.epoch === epoch;
     const after = known ? positionBefore(cursor) : "";
@@ -63,12 +72,18 @@ export function createChangeFeed(deps: {
     const lost = known && isBefore(cursor.position, reply.trimmedTo);
     if (cursor === undefined || !known || lost) {
       const newest = `${epoch}.${reply.newest}`;
-      return { kind: "page", changes: [], cursor: newest, reset: cursor !== undefined };
+      return { kind: "page", changes: [], cursor: newest, reset: cursor !== undefined, signals };
     }
-    return { kind: "page", reset: false, ...pageOf(epoch, cursor, reply.entries, limit) };
+    return { kind: "page", reset: false, signals, ...pageOf(epoch, cursor, reply.entries, limit) };
   }
 
-  function changed(deployment: string, waitMs: number, signal?: AbortSignal): Promise<void> {
+  function changed(
+    deployment: string,
+    { signals }: Pick<ChangePage, "signals">,
+    waitMs: number,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    if ((signalled.get(deployment) ?? 0) > signals) return Promise.resolve();
     return new Promise((resolve) => {
       const waiters = waiting.get(deployment) ?? new Set();
       waiting.set(deployment, waiters);
@@ -90,6 +105,7 @@ export function createChangeFeed(deps: {
     read,
     changed,
     note(deployment) {
+      signalled.set(deployment, (signalled.get(deployment) ?? 0) + 1);
       for (const wake of [...(waiting.get(deployment) ?? [])]) wake();
     },
   };

@@ -1,5 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public door of the scheduler.
 export { createScheduler, type Scheduler, type SchedulerDeps } from "./scheduler.ts";
-export { noMetrics, type SchedulerMetrics, type StoreCallKind } from "./scheduler-metrics.ts";
+export {
+  noMetrics,
+  type SchedulerMetrics,
+  type StoreCallKind,
+} from "./scheduler-metrics.ts";
 export { type MonitorPeers, verdictHello } from "./verdict-links.ts";

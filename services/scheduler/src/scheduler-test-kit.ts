@@ -43,12 +43,12 @@ type EventInit = MessageInitShape<typeof AgentEventSchema>;
 /** Waits for a condition; polls, so that it holds whatever the events' order is. */
 export async function until<Value>(
   what: string,
-  look: () => Value | undefined,
+  look: () => Value | undefined | Promise<Value | undefined>,
   timeoutMs = 5_000,
 ): Promise<Value> {
   const deadline = performance.now() + timeoutMs;
   for (;;) {
-    const value = look();
+    const value = await look();
     if (value !== undefined) return value;
     if (performance.now() > deadline) throw new Error(`waited ${timeoutMs} ms for ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
@@ -60,6 +60,7 @@ export class FarAgent {
   readonly name: string;
   session: string;
   readonly heard: ServerEvent[] = [];
+  slots = 10;
   #sequence = 1;
   readonly #link: () => FrameLink<SchedulerEvent, RegistryEvent>;
 
@@ -113,6 +114,7 @@ export class FarAgent {
       readonly offersAllowed?: boolean;
     } = {},
   ): void {
+    this.slots = fields.slots ?? this.slots;
     const value = {
       deployment,
       agent: this.name,
@@ -121,13 +123,26 @@ export class FarAgent {
       capabilities: {
         queues: fields.queues ?? ["default"],
         labels: fields.labels ?? {},
-        slots: fields.slots ?? 10,
+        slots: this.slots,
         runtimes: fields.runtimes ?? ["command", "noop"],
       },
       offersAllowed: fields.offersAllowed ?? true,
       inventory: { sequence: BigInt(this.#sequence), entries: [...(fields.entries ?? [])] },
     };
     this.#link().send([create(RegistryEventSchema, { event: { case: "attached", value } })]);
+  }
+
+  /** Comes back in a new session, with what it holds. */
+  reattach(session: string, entries: readonly (Ref & { readonly state: AttemptState })[]): void {
+    this.session = session;
+    this.#sequence = 1;
+    this.attach({ entries });
+  }
+
+  admit(offersAllowed: boolean): void {
+    const session = refToWire(requireRef(this.session));
+    const value = { deployment, agent: this.name, session, offersAllowed };
+    this.#link().send([create(RegistryEventSchema, { event: { case: "admission", value } })]);
   }
 
   detach(): void {
@@ -148,16 +163,14 @@ export class FarAgent {
     kind: Case,
     nth = 1,
   ): Promise<ValueOf<Case>> {
-    const value = await until<ValueOf<Case>>(
-      `${kind} ${nth} at ${this.name}`,
-      () => this.all(kind)[nth - 1],
-    );
+    const what = `${kind} ${nth} at ${this.name}`;
+    const value = await until(what, async () => this.all(kind)[nth - 1]);
     return kind === "offer" ? (readOffer(value as Offer) as ValueOf<Case>) : value;
   }
 }
 
 type ValueOf<Case> = Extract<ServerEvent["event"], { case: Case }>["value"];
-type Ref = Pick<Offer, "task"> & { readonly attempt?: Offer["attempt"] };
+type Ref = Pick<Offer, "task"> & { readonly attempt?: Offer["attempt"] | undefined };
 
 export function readOffer(offer: Offer): Offer {
   return fromBinary(OfferSchema, toBinary(OfferSchema, offer));
@@ -169,6 +182,8 @@ export interface SchedulerWorld {
   readonly client: Client<typeof TaskService>;
   /** Opens a session in the store, makes it healthy and attaches it. */
   agent(name: string, fields?: Parameters<FarAgent["attach"]>[0]): Promise<FarAgent>;
+  /** Attaches an agent of another scheduler here too, as a registry never should. */
+  twin(agent: FarAgent): FarAgent;
   /** Opens a session as the health-monitor sees a living agent. */
   openSession(name: string): Promise<string>;
   submit(...specs: (SpecInit & { readonly key?: string })[]): Promise<string[]>;
@@ -241,6 +256,12 @@ export async function startScheduler(
       agents.set(name, agent);
       agent.attach(fields);
       await agent.next("inventoryAnswer");
+      return agent;
+    },
+    twin(other) {
+      const agent = new FarAgent(other.name, other.session, () => pair.client);
+      agents.set(other.name, agent);
+      agent.attach({ slots: other.slots });
       return agent;
     },
     async submit(...specs) {

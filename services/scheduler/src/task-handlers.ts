@@ -159,7 +159,7 @@ export function createTaskHandlers(deps: TaskHandlersDeps): ServiceImpl<typeof T
         while (cursor !== "" && page.changes.length === 0 && !page.reset) {
           const leftMs = until - clock.nowMs();
           if (leftMs <= 0 || context.signal.aborted) break;
-          await feed.changed(deployment, leftMs, context.signal);
+          await feed.changed(deployment, page, leftMs, context.signal);
           page = await readPage(deployment, page.cursor, most);
         }
         return create(ListTaskChangesResponseSchema, pageMessage(page));
@@ -179,7 +179,7 @@ export function createTaskHandlers(deps: TaskHandlersDeps): ServiceImpl<typeof T
           yield create(WatchTasksResponseSchema, pageMessage(page));
         }
         if (page.changes.length === defaultChanges) continue;
-        await feed.changed(deployment, watchSignMs, signal);
+        await feed.changed(deployment, page, watchSignMs, signal);
         if (news) await gather(clock);
       }
     },

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// Random operations on tasks: what agents, operators and time may do to the store, in any order.
+
+import type { InventoryWord, OutcomeKind, TaskPolicy } from "@remex/domain";
+export const policies: readonly TaskPolicy[] = [
+  { onLost: "REQUEUE", maxRetries: 1, maxRecoveries: 1 },
+  { onLost: "FAIL", maxRetries: 0, maxRecoveries: 3 },
+  { onLost: "REQUEUE", maxRetries: 0, maxRecoveries: 0 },
+];
+export const words = ["zero", "one", "two"] as const;
+export const agentNames = ["a1", "a2"] as const;
+export const slots = 2;
+
+export type Operation =
+  | { readonly kind: "claim"; readonly agent: string }
+  /** The next step of a normal life. */
+  | { readonly kind: "advance"; readonly agent: string; readonly task: number }
+  | { readonly kind: "accept"; readonly agent: string; readonly task: number; readonly age: number }
+  | { readonly kind: "start"; readonly agent: string; readonly task: number; readonly age: number }
+  | {
+      readonly kind: "decline";
+      readonly agent: string;
+      readonly task: number;
+      readonly age: number;
+    }
+  | {
+      readonly kind: "report";
+      readonly agent: string;
+      readonly task: number;
+      readonly age: number;
+      readonly outcome: OutcomeKind;
+      readonly digest: string;
+    }
+  | { readonly kind: "cancel"; readonly task: number }
+  | { readonly kind: "pass"; readonly ms: number }
+  | { readonly kind: "expire" }
+  | { readonly kind: "cordon"; readonly agent: string; readonly on: boolean }
+  | { readonly kind: "beat"; readonly agent: string }
+  | { readonly kind: "end"; readonly agent: string }
+  | {
+      readonly kind: "reopen";
+      readonly agent: string;
+      readonly holds: readonly { readonly task: number; readonly word: InventoryWord }[];
+    }
+  | {
+      readonly kind: "inventory";
+      readonly agent: string;
+      readonly sequence: number;
+      readonly holds: readonly { readonly task: number; readonly word: InventoryWord }[];
+    };
