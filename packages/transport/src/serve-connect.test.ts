@@ -372,7 +372,9 @@ describe("closing", () => {
   test("an idle connection does not hold up the end", async () => {
     const server = await serve();
     const socket = connectSocket(server.address.port, server.address.host);
-    cleanups.push(() => socket.destroy());
+    cleanups.push(() => {
+      socket.destroy();
+    });
     const answered = new Promise((resolve) => socket.once("data", resolve));
     socket.write("GET / HTTP/1.1\r\nHost: remex\r\n\r\n");
     await answered;
