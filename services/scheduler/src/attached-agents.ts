@@ -25,8 +25,10 @@ export interface AttachedAgent {
   readonly kills: Set<string>;
   /** Since when it has such attempts, and when it was last asked about them. */
   killsAskedAtMs: number;
-  /** True when it had no room at the last claim and has freed none since. */
+  /** True when it had no room at the last claim and has not freed enough since. */
   full: boolean;
+  /** Attempts that it has ended since it was full. */
+  freed: number;
   /** No offers before this instant: it just declined, or was found unfit by the store. */
   pausedUntilMs: number;
   /** Whether it fits a lane, by the lane's text. */
@@ -93,6 +95,7 @@ export class AttachedAgents {
       kills: new Set(),
       killsAskedAtMs: 0,
       full: false,
+      freed: 0,
       pausedUntilMs: 0,
       fits: new Map(),
     };
@@ -107,7 +110,7 @@ export class AttachedAgents {
   setAbilities(attached: AttachedAgent, abilities: AgentAbilities): void {
     attached.abilities = abilities;
     attached.fits.clear();
-    attached.full = false;
+    makeRoom(attached);
   }
 
   /** Something may wait in these lanes. */
@@ -130,7 +133,31 @@ export class AttachedAgents {
       if (!state.waiting && !waiting.has(text)) this.#lanes.delete(text);
     }
     this.wake(waiting);
-    for (const attached of this.#agents.values()) attached.full = false;
+    for (const attached of this.#agents.values()) makeRoom(attached);
+  }
+
+  /**
+   * An agent has ended attempts, so that slots are free. One that was full is refilled when half of its
+   * slots are free, or when `refill` is called: offers then travel by the handful and not one by one,
+   * which under load is most of what a task costs. True when a claim is worth it now.
+   */
+  free(attached: AttachedAgent, attempts: number): boolean {
+    if (!attached.full) return true;
+    attached.freed += attempts;
+    if (2 * attached.freed < attached.abilities.slots) return false;
+    makeRoom(attached);
+    return true;
+  }
+
+  /** Ends the waiting of agents that have freed some slots; true when there was one. */
+  refill(): boolean {
+    let any = false;
+    for (const attached of this.#agents.values()) {
+      if (attached.freed === 0) continue;
+      makeRoom(attached);
+      any = true;
+    }
+    return any;
   }
 
   /** Who is worth a claim now, beginning with another agent each time. Undefined when nobody is. */
@@ -192,8 +219,16 @@ export class AttachedAgents {
 
   #setFull(agent: string, session: string): void {
     const attached = this.in(agent, session);
-    if (attached !== undefined) attached.full = true;
+    if (attached === undefined) return;
+    attached.full = true;
+    attached.freed = 0;
   }
+}
+
+/** Lets the next claim ask for the agent. */
+export function makeRoom(attached: AttachedAgent): void {
+  attached.full = false;
+  attached.freed = 0;
 }
 
 function mayBeOffered(attached: AttachedAgent, nowMs: number): boolean {

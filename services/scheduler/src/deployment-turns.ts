@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Carries one deployment's work turn by turn: one call per kind, one frame per registry.
 
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { Clock, Logger } from "@remex/runtime";
 import type { Claimed, SubmitAnswer, SubmitItem, TaskRefused, TaskStore } from "@remex/store";
-import { AttachedAgents, type ClaimPlan } from "./attached-agents.ts";
+import { AttachedAgents, type ClaimPlan, makeRoom } from "./attached-agents.ts";
 import { Outbox, type Recipient, type RegistryLink } from "./outbox.ts";
 import type { Said } from "./said.ts";
 import type { SchedulerMetrics, StoreCallKind } from "./scheduler-metrics.ts";
@@ -19,10 +20,13 @@ import { TurnBatch } from "./turn-batch.ts";
 
 /** How long an offer stands, in the store and for the agent. */
 export const offerTtlMs = 5_000;
+const offerTtl = durationFromMs(offerTtlMs);
 /** Most tasks of one claim, so that one call never keeps Redis busy for long. */
 export const mostClaimed = 500;
 /** How long an agent that declined or was found unfit gets no offers. */
 const pauseMs = 500;
+/** How long an agent that was full waits for more of its slots before it is refilled. */
+const refillWaitMs = 3;
 /** How long a turn waits after one that the store did not answer. */
 const storeAwayPauseMs = 250;
 
@@ -54,6 +58,7 @@ export class DeploymentTurns {
   #claimDue = false;
   #running = false;
   #scheduled = false;
+  #refilling = false;
 
   constructor(deps: DeploymentTurnsDeps) {
     this.#deps = deps;
@@ -191,7 +196,7 @@ export class DeploymentTurns {
           const attached = this.agents.in(to.agent, to.session);
           if (attached === undefined) continue;
           attached.inventoried = true;
-          attached.full = false;
+          makeRoom(attached);
           attached.kills.clear();
           attached.killsAskedAtMs = clock.nowMs();
           for (const [at, { id, attempt }] of entries.entries()) {
@@ -217,7 +222,7 @@ export class DeploymentTurns {
     let items = 0;
     for (const { agent, session, reports } of groups) {
       items += reports.length;
-      this.#hasRoom(agent, session);
+      this.#hasRoom(agent, session, reports.length);
     }
     return this.#call(
       "settle",
@@ -256,7 +261,7 @@ export class DeploymentTurns {
     for (const { agent, reason } of declines) {
       const attached = this.agents.get(agent);
       if (attached === undefined) continue;
-      attached.full = false;
+      makeRoom(attached);
       // It would decline the same task again at once.
       if (!cheapDeclines.has(reason)) attached.pausedUntilMs = clock.nowMs() + pauseMs;
     }
@@ -286,7 +291,7 @@ export class DeploymentTurns {
             const answer = answers[at++] ?? "none";
             if (answer === "confirm") outbox.tell(to, confirmEvent(id, attempt));
             else if (answer !== "none") outbox.tell(to, withdrawEvent(id, attempt, answer));
-            if (answer !== "confirm") this.#hasRoom(to.agent, to.session);
+            if (answer !== "confirm") this.#hasRoom(to.agent, to.session, 1);
           }
         }
       },
@@ -341,18 +346,23 @@ export class DeploymentTurns {
       const link = this.#deps.linkOf(agent, session);
       // Without a link the offer expires; nothing was promised to anybody.
       if (link === undefined) continue;
-      outbox.tell(
-        { link, agent, session },
-        offerEvent(offer, epoch, offerTtlMs),
-        offer.spec.length,
-      );
+      outbox.tell({ link, agent, session }, offerEvent(offer, epoch, offerTtl), offer.spec.length);
     }
   }
 
-  #hasRoom(agent: string, session: string): void {
+  #hasRoom(agent: string, session: string, attempts: number): void {
     const attached = this.agents.in(agent, session);
-    if (attached !== undefined) attached.full = false;
-    this.#claimDue = true;
+    if (attached === undefined || this.agents.free(attached, attempts)) this.#claimDue = true;
+    else this.#refillSoon();
+  }
+
+  #refillSoon(): void {
+    if (this.#refilling) return;
+    this.#refilling = true;
+    this.#deps.clock.after(refillWaitMs, () => {
+      this.#refilling = false;
+      if (this.agents.refill()) this.wake();
+    });
   }
 }
 

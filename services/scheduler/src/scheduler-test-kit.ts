@@ -213,6 +213,8 @@ export async function startScheduler(
     log,
   });
   const subscriptions = redis.subscriptions.duplicate();
+  // A test takes the store away; the connection comes back by itself.
+  subscriptions.on("error", () => undefined);
   subscriptions.connect().catch(() => undefined);
   await ready(subscriptions);
   subscribeSignals(subscriptions, scheduler.signals, (_channel, error) => {

@@ -11,6 +11,7 @@ import {
   type SubmitResult,
   SubmitResultSchema,
   type TaskService,
+  TaskState,
   WatchTasksResponseSchema,
 } from "@remex/proto/scheduler/v1";
 import type { Clock } from "@remex/runtime";
@@ -227,7 +228,13 @@ function submitResult(
   if (answer === undefined) throw new Error("the store gave too few answers to a submission");
   switch (answer.kind) {
     case "queued":
-      return create(SubmitResultSchema, { task: item.id, state: stateNumber("QUEUED") });
+      // Built by hand: this is hot.
+      return {
+        $typeName: "remex.scheduler.v1.SubmitResult",
+        task: item.id,
+        existing: false,
+        state: TaskState.QUEUED,
+      };
     case "existing": {
       const state = stateNumber(answer.state);
       return create(SubmitResultSchema, { task: item.id, existing: true, state });

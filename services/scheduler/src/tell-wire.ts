@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a scheduler tells agents, in the contract's form. Built as plain objects: this is hot.
 
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { ReportVerdictName } from "@remex/domain";
 import {
   InventoryVerdict,
@@ -37,7 +37,7 @@ function delimited(content: Uint8Array): Uint8Array {
  * An offer. The spec is passed on as the bytes that were stored, as a field that this process does not
  * read: on the wire it is the spec, and nothing on the way decodes it and encodes it again.
  */
-export function offerEvent(claimed: ClaimedTask, epoch: bigint, ttlMs: number): ServerEvent {
+export function offerEvent(claimed: ClaimedTask, epoch: bigint, ttl: Duration): ServerEvent {
   const value: Offer = {
     $typeName: "remex.agent.v1.Offer",
     task: claimed.id,
@@ -46,7 +46,7 @@ export function offerEvent(claimed: ClaimedTask, epoch: bigint, ttlMs: number): 
       epoch,
       number: BigInt(claimed.attemptNumber),
     },
-    timeToLive: durationFromMs(ttlMs),
+    timeToLive: ttl,
     idempotencyKey: claimed.key,
     payloadDigest: claimed.digest,
     $unknown: [{ no: specFieldNumber, wireType: lengthDelimited, data: delimited(claimed.spec) }],
