@@ -168,6 +168,8 @@ describe("the scan", () => {
     store.nowMs += 12_500;
     await clock.advance(250);
     await until(() => of(scheduler, "verdict").length === 1);
+    // A scan that is still busy takes up the next turn of the timer.
+    await monitor.scanOnce();
     store.nowMs += 17_500;
     await clock.advance(250);
     await until(

@@ -3,6 +3,7 @@
 
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { remexError } from "@remex/domain";
 import { DeclineReason, ForwardResponseSchema, ReportVerdict } from "@remex/proto/agent/v1";
@@ -216,6 +217,17 @@ describe("an agent", () => {
     await report("t_c");
   });
 
+  it("PROTOCOL-G1: a second agent on the state directory gets no runner, says no hello, and harms nobody", async () => {
+    await start();
+    const instance = readFileSync(join(folder.path, "state", "instance"), "utf8");
+    const second = launch();
+    await until("it is told why", () => second.output().includes("is locked by another runner"));
+    registry.offer("t_a", echo);
+    await report("t_a");
+    expect(registry.hellos).toHaveLength(1);
+    expect(readFileSync(join(folder.path, "state", "instance"), "utf8")).toBe(instance);
+  });
+
   it("PROTOCOL-C4: stops a running task when a cancel is wished", async () => {
     await start();
     registry.offer("t_a", shell("sleep 100"));
@@ -375,8 +387,12 @@ describe("an agent", () => {
       });
     };
     // A stand-in for the Airflow runner: it calls the address that its start holds.
-    const runner = new URL("../testing/calling-runner.ts", import.meta.url).pathname;
-    launch(["--runtime", "airflow", "--runner-command", `${process.execPath} ${runner}`]);
+    const program = fileURLToPath(new URL("../testing/calling-runner.ts", import.meta.url));
+    // The command is split at spaces, which may be in these paths.
+    const runner = join(folder.path, "runner");
+    const script = `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`;
+    writeFileSync(runner, script, { mode: 0o755 });
+    launch(["--runtime", "airflow", "--runner-command", runner]);
     await ready();
     registry.offer("t_air", {
       work: { case: "airflow", value: { workloadJson: "{}", workloadToken: "secret" } },
