@@ -301,7 +301,7 @@ class TestFollow:
         """PROTOCOL-H2: DUPLICATE_START is reported as neither success nor failure."""
         item, other = workload("a"), workload("b")
         task, witness = accepted(executor, item, other)
-        plane.change(task, "FAILED", outcome="OUTCOME_KIND_DUPLICATE_START")
+        plane.change(task, "CANCELED", outcome="OUTCOME_KIND_DUPLICATE_START")
         plane.change(witness, "SUCCEEDED")
         assert list(events(executor)) == [other.key]
         assert item.key not in executor.running

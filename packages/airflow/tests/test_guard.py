@@ -292,6 +292,17 @@ class TestEnd:
         (entry,) = again.hello()["journal"]
         assert entry["outcome"]["reason"] == "OUTCOME_REASON_RUNNER_LOST"
 
+    def test_a_start_that_came_with_the_agents_end_is_not_followed(
+        self, agent: FakeAgent, tmp_path: Path
+    ) -> None:
+        agent.process.send_signal(signal.SIGSTOP)
+        agent.start("t_a", shell(f"touch {tmp_path}/ran"))
+        agent.close()
+        agent.process.send_signal(signal.SIGCONT)
+        assert agent.end() == 0
+        assert not (tmp_path / "ran").exists()
+        assert b"t_a" not in (agent.state_dir / "journal.jsonl").read_bytes()
+
     def test_shutdown(self, agent: FakeAgent) -> None:
         agent.start("t_a", command("sleep", "600"))
         agent.started("t_a")

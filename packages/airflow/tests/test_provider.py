@@ -6,13 +6,17 @@ from __future__ import annotations
 import importlib
 import importlib.resources
 import json
+import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
 from remex_airflow.provider import get_provider_info
+
+from .kit.fake_control_plane import DEPLOYMENT, KEY, fake_control_plane
 
 
 def test_the_entry_point_leads_to_the_provider() -> None:
@@ -48,3 +52,20 @@ def test_the_names_in_it_lead_somewhere() -> None:
 
     (group,) = get_cli_commands()
     assert [command.name for command in group.subcommands] == ["status"]
+
+
+@pytest.mark.airflow
+def test_airflow_remex_status(tmp_path: Path) -> None:
+    """The command is found by Airflow, and says what the settings lead to."""
+    with fake_control_plane() as plane:
+        settings = {"URL": plane.url, "DEPLOYMENT": DEPLOYMENT, "KEY": KEY}
+        env = {**os.environ, "AIRFLOW_HOME": os.fspath(tmp_path)}
+        env |= {f"AIRFLOW__REMEX__{name}": value for name, value in settings.items()}
+        command = [sys.executable, "-m", "airflow", "remex", "status"]
+        good = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+        env["AIRFLOW__REMEX__KEY"] = "rmk_wrong"
+        bad = subprocess.run(command, env=env, capture_output=True, text=True, check=False)
+    assert good.returncode == 0, good.stderr
+    assert "agents      2 healthy" in good.stdout
+    assert bad.returncode == 1
+    assert "the key is unknown" in bad.stderr

@@ -71,9 +71,12 @@ class TestChanges:
 
     def test_h2_duplicate_start_drops_the_task(self) -> None:
         """PROTOCOL-H2: neither success nor failure."""
-        made = tracker("accepted")
-        change = ended("FAILED", outcome="OUTCOME_KIND_DUPLICATE_START")
-        assert made.changed(change) == [Effect(Verdict.DROPPED, KEY)]
+        for change in (
+            ended("CANCELED", outcome="OUTCOME_KIND_DUPLICATE_START"),
+            ended("CANCELED", reason="duplicate_start"),
+        ):
+            made = tracker("accepted")
+            assert made.changed(change) == [Effect(Verdict.DROPPED, KEY)]
 
     def test_a_failure_carries_its_reason(self) -> None:
         made = tracker("accepted", "started")

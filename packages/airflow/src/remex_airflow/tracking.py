@@ -255,7 +255,7 @@ def is_ended(task: Mapping[str, Any]) -> bool:
 
 
 def _end_of(followed: Followed, state: str, agent: str, change: Mapping[str, Any]) -> Effect:
-    if change.get("outcome") == "OUTCOME_KIND_DUPLICATE_START":
+    if change.get("outcome") == "OUTCOME_KIND_DUPLICATE_START" or change.get("reason") == "duplicate_start":
         # It runs elsewhere: a failure reported here would fail the one that lives.
         return Effect(Verdict.DROPPED, followed.key)
     if state == "TASK_STATE_SUCCEEDED":

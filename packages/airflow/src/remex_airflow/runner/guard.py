@@ -151,6 +151,8 @@ class Guard:
         self._arrived_at_s = began_s
         self._read_agent()
         self._arrived_at_s = None
+        if self._closing:
+            return
         self._starter.ready = True
         self._say("ready", {"ready": True})
         self._log.info("the runtime is loaded", durationMs=round((self._clock.now_s() - began_s) * 1000))
@@ -183,6 +185,9 @@ class Guard:
             return
         try:
             events = agent.receive()
+            if agent.closed:
+                # Before what it said last: nothing may be started for an agent that is gone.
+                self._close("the agent's end is closed")
             for event in events:
                 self._obey(event)
             self._start_gathered()
