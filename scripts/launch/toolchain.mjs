@@ -79,6 +79,8 @@ export function toolchainEnvironment() {
   const env = cleanEnvironment();
   // Airflow would be compiled anew by each of its processes, and the files lie in our own folder.
   delete env.PYTHONDONTWRITEBYTECODE;
+  // Our programs run from source: kept like this, each of their many starts takes half the time.
+  env.NODE_COMPILE_CACHE ??= path.join(stateDir, "compile-cache");
   return { ...env, PATH: [...own, rest].join(path.delimiter) };
 }
 
