@@ -68,7 +68,6 @@ const log = createLogger({ service: "agent", level: config.logLevel }).child({
 const clock = createSystemClock();
 const stateDir = openStateDir(config);
 const instance = randomBytes(16);
-writeFileSync(join(stateDir, "instance"), `${instance.toString("hex")}\n`, { mode: 0o600 });
 const caPem = config.caFile === undefined ? undefined : readOrExit(config.caFile, "--ca-file");
 const metrics = createMetrics({ labels: { service: "agent" } });
 const readiness = createReadiness();
@@ -114,6 +113,11 @@ function readToken(): string {
   }
   if (token === "") throw new Error(`the token file ${tokenFile} is empty`);
   return token;
+}
+
+/** Names this process as the state directory's, once its runner holds the lock. */
+function noteInstance(): void {
+  writeFileSync(join(stateDir, "instance"), `${instance.toString("hex")}\n`, { mode: 0o600 });
 }
 
 function channel(): GrpcChannel {
@@ -194,6 +198,7 @@ const agent: Agent = new Agent({
   readToken,
   tellRunner: (event) => keeper.send(event),
   onUnreachable: () => void explainUnreachable().catch((err) => log.debug({ err }, "no diagnosis")),
+  onRunner: noteInstance,
   onLeft: () => void end(0),
   clock,
   log,

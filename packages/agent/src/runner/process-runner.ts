@@ -6,7 +6,7 @@ import type { Clock, Logger } from "@remex/runtime";
 import { removeOldLogs } from "./attempt-log.ts";
 import { Journal } from "./journal.ts";
 import { abandonedOutcome } from "./outcome.ts";
-import { type AttemptCookie, findProcesses, signalProcess } from "./process-tree.ts";
+import { type AttemptCookie, findProcesses, runnerMark, signalProcess } from "./process-tree.ts";
 import { RunnerServer } from "./runner-server.ts";
 import { RunnerShell } from "./runner-shell.ts";
 import { takeStateLock } from "./state-lock.ts";
@@ -48,7 +48,7 @@ export async function startProcessRunner(options: ProcessRunnerOptions): Promise
       options.onBroken(error);
     },
   });
-  settleOlderAttempts(journal, clock.wallMs(), log);
+  settleOlderAttempts(stateDir, journal, clock.wallMs(), log);
   const shell: RunnerShell = new RunnerShell({
     stateDir,
     journal,
@@ -56,6 +56,7 @@ export async function startProcessRunner(options: ProcessRunnerOptions): Promise
     log,
     environment: options.environment,
     send: (event) => server.send(event),
+    sendLazily: (event) => server.sendLazily(event),
     onExit: () => void server.close().finally(options.onEnded),
   });
   const server: RunnerServer = new RunnerServer({
@@ -95,11 +96,18 @@ function lockState(stateDir: string, log: Logger): void {
  * Attempts that an older runner left without an outcome: what still runs of them is ended, then they
  * are recorded as aborted. The lock is held, so no runner watches them any more.
  */
-function settleOlderAttempts(journal: Journal, wallMs: number, log: Logger): void {
+function settleOlderAttempts(
+  stateDir: string,
+  journal: Journal,
+  wallMs: number,
+  log: Logger,
+): void {
   const open = journal.entries().filter((entry) => entry.outcome === undefined);
   if (open.length === 0) return;
+  const runner = runnerMark(stateDir);
   const cookies = open.map(
     (entry): AttemptCookie => ({
+      runner,
       task: entry.task ?? "",
       attempt: `${entry.attempt?.epoch ?? 0}.${entry.attempt?.number ?? 0}`,
     }),

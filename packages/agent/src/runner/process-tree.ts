@@ -1,18 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 // Finds and signals every process of an attempt, whatever its group, session or parent.
 
+import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
 
 /** Variables by which the processes of an attempt are known: every descendant inherits them. */
 export interface AttemptCookie {
+  /** See `runnerMark`: two installations on one host may have a task and attempt of the same name. */
+  readonly runner: string;
   readonly task: string;
   /** "epoch.number". */
   readonly attempt: string;
 }
 
+/** Names the runners of one state directory, of which one at a time holds the lock. */
+export function runnerMark(stateDir: string): string {
+  return createHash("sha256").update(stateDir).digest("hex").slice(0, 16);
+}
+
 /** The cookie as environment variables (PROTOCOL G2). */
 export function cookieVariables(cookie: AttemptCookie): Record<string, string> {
-  return { REMEX_TASK: cookie.task, REMEX_ATTEMPT: cookie.attempt };
+  return { REMEX_TASK: cookie.task, REMEX_ATTEMPT: cookie.attempt, REMEX_RUNNER: cookie.runner };
 }
 
 /**
@@ -40,13 +48,14 @@ export function markOf(cookie: AttemptCookie): string {
 }
 
 function cookieMark(cookie: AttemptCookie): string {
-  return `${cookie.task}\0${cookie.attempt}`;
+  return `${cookie.runner}\0${cookie.task}\0${cookie.attempt}`;
 }
 
 function markIn(environment: string): string {
   const task = variableOf(environment, "REMEX_TASK=");
   const attempt = variableOf(environment, "REMEX_ATTEMPT=");
-  return task === undefined || attempt === undefined ? "" : `${task}\0${attempt}`;
+  const runner = variableOf(environment, "REMEX_RUNNER=");
+  return `${runner}\0${task}\0${attempt}`;
 }
 
 function variableOf(environment: string, prefix: string): string | undefined {

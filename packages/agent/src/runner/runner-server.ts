@@ -66,6 +66,11 @@ export class RunnerServer {
     this.#writer?.send(event);
   }
 
+  /** Sends with the next frame, which follows soon. */
+  sendLazily(event: RunnerEventJson): void {
+    this.#writer?.sendLazily(event);
+  }
+
   /** Writes out what waits, closes the socket and removes it. */
   async close(): Promise<void> {
     this.#writer?.flush();

@@ -17,7 +17,13 @@ import type { Journal } from "./journal.ts";
 import { attemptKey } from "./journal-record.ts";
 import { launchCommand } from "./launcher.ts";
 import type { Exit } from "./outcome.ts";
-import { type AttemptCookie, findProcesses, markOf, signalProcess } from "./process-tree.ts";
+import {
+  type AttemptCookie,
+  findProcesses,
+  markOf,
+  runnerMark,
+  signalProcess,
+} from "./process-tree.ts";
 import { stepRunner } from "./runner-machine.ts";
 import {
   createRunnerState,
@@ -36,6 +42,8 @@ export interface RunnerShellOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** Tells the agent; nobody listens when it is gone. */
   readonly send: (event: RunnerEventJson) => void;
+  /** The same, when another event follows soon. */
+  readonly sendLazily: (event: RunnerEventJson) => void;
   /** Everything has ended and is in the journal. */
   readonly onExit: () => void;
 }
@@ -51,6 +59,7 @@ interface LiveProcess {
 /** One runner at work. */
 export class RunnerShell {
   readonly #options: RunnerShellOptions;
+  readonly #mark: string;
   readonly #state: RunnerState;
   readonly #processes = new Map<string, LiveProcess>();
   readonly #stopTicking: () => void;
@@ -60,6 +69,7 @@ export class RunnerShell {
 
   constructor(options: RunnerShellOptions) {
     this.#options = options;
+    this.#mark = runnerMark(options.stateDir);
     this.#state = createRunnerState(options.journal.entries().map(attemptKey));
     this.#lastTickMs = options.clock.nowMs();
     this.#stopTicking = options.clock.every(tickMs, () => {
@@ -180,7 +190,9 @@ export class RunnerShell {
   #performOne(effect: RunnerEffect): void {
     switch (effect.kind) {
       case "send":
-        this.#options.send(effect.event);
+        // While a sync is under way, the outcomes that wait for it take the news of a start along.
+        if (this.#options.journal.syncing) this.#options.sendLazily(effect.event);
+        else this.#options.send(effect.event);
         return;
       case "launch":
         this.#launch(effect);
@@ -205,7 +217,7 @@ export class RunnerShell {
 
   #launch(effect: Extract<RunnerEffect, { kind: "launch" }>): void {
     const { key, start, logPath } = effect;
-    const cookie = cookieOf(attemptNameOf(start));
+    const cookie = this.#cookieOf(attemptNameOf(start));
     const outcome = launchCommand({
       work: start.spec?.command ?? {},
       cookie,
@@ -259,8 +271,8 @@ export class RunnerShell {
     this.#options.journal.close();
     this.#options.onExit();
   }
-}
 
-function cookieOf(name: AttemptName): AttemptCookie {
-  return { task: name.task, attempt: formatRef(name.attempt) };
+  #cookieOf(name: AttemptName): AttemptCookie {
+    return { runner: this.#mark, task: name.task, attempt: formatRef(name.attempt) };
+  }
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The life of an attempt on the agent: offer, accept, confirm, start, end, report (PROTOCOL 4 and 7).
 
-import { createHash } from "node:crypto";
+import { hash } from "node:crypto";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
   compareRefs,
@@ -293,7 +293,7 @@ export function endedStage(outcome: Outcome, dueAtMs: number): Held["stage"] {
     message: outcome.message,
     result: outcome.result,
   });
-  const digest = createHash("sha256").update(bytes).digest();
+  const digest = hash("sha256", bytes, "buffer");
   return { kind: "ended", outcome, digest, dueAtMs };
 }
 

@@ -44,6 +44,8 @@ export interface AgentOptions extends AgentDescription {
   readonly tellRunner: (event: AgentEventJson) => void;
   /** A dial failed without a word from the control plane: find out at which step. */
   readonly onUnreachable: (end: StreamEnd) => void;
+  /** A runner, and with it the state directory's lock, is this agent's. */
+  readonly onRunner: () => void;
   /** The agent has said goodbye. */
   readonly onLeft: () => void;
   readonly clock: Clock;
@@ -102,6 +104,12 @@ export class Agent {
   /** Events of the runner, in order. */
   takeRunnerEvents(events: readonly RunnerEventJson[]): void {
     for (const event of events) {
+      const refusal = event.hello?.error;
+      if (refusal !== undefined) {
+        // It closes next, and the keeper tries again: an older agent's runner may be ending.
+        this.#options.log.error({ reason: refusal.message }, "runner refuses this agent");
+        continue;
+      }
       if (event.hello !== undefined) this.#noteRunnerHello(event.hello);
       if (event.started?.logPath !== undefined) {
         const { task, attempt } = attemptNameOf(event.started);
@@ -134,6 +142,7 @@ export class Agent {
   }
 
   #noteRunnerHello(hello: NonNullable<RunnerEventJson["hello"]>): void {
+    this.#options.onRunner();
     this.#runtimes = hello.runtimes ?? [];
     this.#runtimeVersions = hello.runtimeVersions ?? {};
     for (const entry of hello.journal ?? []) {

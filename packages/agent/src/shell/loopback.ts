@@ -59,6 +59,7 @@ export class Loopback {
 
   /** The attempt is over. */
   dismiss(task: string, attempt: NumberedRef): void {
+    if (this.#secrets.size === 0) return;
     const key = `${task}/${formatRef(attempt)}`;
     const secret = this.#secrets.get(key);
     if (secret === undefined) return;

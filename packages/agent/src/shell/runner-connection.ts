@@ -60,7 +60,8 @@ function serve(socket: Socket, options: RunnerConnectionOptions): RunnerConnecti
     },
   });
   return {
-    send: (event) => writer.send(event),
+    // The journal may forget a little later; starts and stops may not wait.
+    send: (event) => (event.forget === undefined ? writer.send(event) : writer.sendLazily(event)),
     close: () => {
       writer.flush();
       socket.end();

@@ -2,7 +2,12 @@
 // The edge to the runner: its JSON in the machine's words, and the machine's starts as its JSON.
 
 import { create, fromJson } from "@bufbuild/protobuf";
-import { durationFromMs, type TimestampJson, timestampFromMs } from "@bufbuild/protobuf/wkt";
+import {
+  durationFromMs,
+  durationMs,
+  type TimestampJson,
+  timestampFromMs,
+} from "@bufbuild/protobuf/wkt";
 import { type NumberedRef, outcomeKinds, outcomeReasons } from "@remex/domain";
 import {
   OnCut,
@@ -26,7 +31,6 @@ import { attemptNameOf, refToJson, requireOutcome } from "../contract/frame-chec
 import { durationText, parseDurationText } from "../contract/json-time.ts";
 import type { AgentEffect, JournalledAttempt, RunnerSays } from "../session/agent-state.ts";
 import { factsOf } from "./server-convert.ts";
-import { durationMsOf } from "./wire-time.ts";
 
 /** What a runner's event says; undefined for a case of a newer contract. */
 export function runnerSaysOf(event: RunnerEventJson): RunnerSays | undefined {
@@ -173,46 +177,56 @@ function startJson(
   };
 }
 
-/** A spec as proto3 JSON, by hand: there is one per task. A test compares it with the library's. */
+/**
+ * A spec as proto3 JSON, by hand: there is one per task. What has its default is left out, since both
+ * ends and the journal would only carry it around. A test compares it with the library's.
+ */
 export function specJson(spec: TaskSpec): TaskSpecJson {
-  const lostAfterMs = durationMsOf(spec.lostAfter);
-  const timeoutMs = durationMsOf(spec.timeout);
-  return {
-    queue: spec.queue,
-    requiredLabels: spec.requiredLabels,
-    priority: spec.priority,
-    slotCost: spec.slotCost,
-    onLost: onLostNames[spec.onLost] ?? "ON_LOST_UNSPECIFIED",
-    onCut: spec.onCut === OnCut.UNSPECIFIED ? "ON_CUT_UNSPECIFIED" : onCutNames[spec.onCut],
-    ...(lostAfterMs === undefined ? {} : { lostAfter: durationText(lostAfterMs) }),
-    maxRetries: spec.maxRetries,
-    ...(spec.maxRecoveries === undefined ? {} : { maxRecoveries: spec.maxRecoveries }),
-    ...(timeoutMs === undefined ? {} : { timeout: durationText(timeoutMs) }),
-    annotations: spec.annotations,
-    ...workJson(spec.work),
-  };
+  const json: TaskSpecJson = {};
+  if (spec.queue !== "") json.queue = spec.queue;
+  if (hasEntries(spec.requiredLabels)) json.requiredLabels = spec.requiredLabels;
+  if (spec.priority !== 0) json.priority = spec.priority;
+  if (spec.slotCost !== 0) json.slotCost = spec.slotCost;
+  const onLost = onLostNames[spec.onLost];
+  if (onLost !== undefined) json.onLost = onLost;
+  if (spec.onCut !== OnCut.UNSPECIFIED) json.onCut = onCutNames[spec.onCut];
+  if (spec.lostAfter !== undefined) json.lostAfter = durationText(durationMs(spec.lostAfter));
+  if (spec.maxRetries !== 0) json.maxRetries = spec.maxRetries;
+  if (spec.maxRecoveries !== undefined) json.maxRecoveries = spec.maxRecoveries;
+  if (spec.timeout !== undefined) json.timeout = durationText(durationMs(spec.timeout));
+  if (hasEntries(spec.annotations)) json.annotations = spec.annotations;
+  addWork(json, spec.work);
+  return json;
 }
 
-const onLostNames = ["ON_LOST_UNSPECIFIED", "ON_LOST_REQUEUE", "ON_LOST_FAIL"] as const;
+function hasEntries(map: object): boolean {
+  for (const _ in map) return true;
+  return false;
+}
 
-function workJson(work: TaskSpec["work"]): Partial<TaskSpecJson> {
+const onLostNames = [undefined, "ON_LOST_REQUEUE", "ON_LOST_FAIL"] as const;
+
+function addWork(json: TaskSpecJson, work: TaskSpec["work"]): void {
   switch (work.case) {
     case "noop":
-      return { noop: {} };
+      json.noop = {};
+      return;
     case "command": {
       const { argv, env, cwd } = work.value;
-      return { command: { argv, env, cwd } };
+      json.command = { argv, ...(hasEntries(env) ? { env } : {}), ...(cwd === "" ? {} : { cwd }) };
+      return;
     }
     case "airflow": {
       const { workloadJson, workloadToken } = work.value;
-      return { airflow: { workloadJson, workloadToken } };
+      json.airflow = { workloadJson, workloadToken };
+      return;
     }
     case "trigger":
     case "bundle":
     case undefined:
       // Not served: the agent declines an offer of it, since no runner says that it has the runtime.
-      return {};
+      return;
     default:
-      return work satisfies never;
+      work satisfies never;
   }
 }

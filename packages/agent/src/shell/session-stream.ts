@@ -19,6 +19,7 @@ import {
   type GrpcClient,
   grpcClientFor,
 } from "@remex/transport";
+import { Pacer } from "../contract/pacer.ts";
 import type { StreamEnd } from "../session/dial-outcome.ts";
 
 export type AgentClient = GrpcClient<typeof AgentSessionService>;
@@ -38,6 +39,9 @@ export class SessionStream {
   readonly client: AgentClient;
   readonly #stream: ClientDuplexStream<SessionRequest, SessionResponse>;
   readonly #writer: FrameWriter<AgentEvent>;
+  readonly #pacer = new Pacer(paceMs, () => this.#handOver());
+  #waiting: AgentEvent[] = [];
+  #waitingBytes = 0;
   #head: { readonly session: NumberedRef; readonly generation: bigint } | undefined;
   #ended = false;
 
@@ -52,6 +56,7 @@ export class SessionStream {
     const end = (result: StreamEnd) => {
       if (this.#ended) return;
       this.#ended = true;
+      this.#pacer.written();
       this.#writer.stop();
       options.onEnd(result);
     };
@@ -69,12 +74,23 @@ export class SessionStream {
   }
 
   send(event: AgentEvent): void {
-    this.#writer.send([event], roughBytesOf(event));
+    this.#waiting.push(event);
+    this.#waitingBytes += roughBytesOf(event);
+    this.#pacer.request();
+  }
+
+  #handOver(): void {
+    const events = this.#waiting;
+    this.#waiting = [];
+    this.#writer.send(events, this.#waitingBytes);
+    this.#waitingBytes = 0;
   }
 
   /** Says what waits, ends this side, and drops the connection once the far side has ended too. */
   hangUp(): void {
     this.#ended = true;
+    this.#pacer.written();
+    this.#handOver();
     this.#writer.flush();
     this.#writer.stop();
     this.#stream.end();
@@ -106,6 +122,9 @@ function roughBytesOf(event: AgentEvent): number {
   if (event.event.case === "inventory") return 256 + event.event.value.entries.length * 256;
   return 128;
 }
+
+/** Frames that follow each other faster are joined. */
+const paceMs = 1;
 
 /** How long last words may take to get out on a connection that is given up. */
 const lingerMs = 1_000;

@@ -62,6 +62,8 @@ export class FakeRegistry {
   session = 1;
   #server: RunningServer | undefined;
   #call: SessionCall | undefined;
+  #waiting: ServerSaysInit[] = [];
+  #scheduled: NodeJS.Immediate | undefined;
   #attempts = 0;
   #port = 0;
 
@@ -111,13 +113,15 @@ export class FakeRegistry {
     if (this.#call !== undefined) endGrpcStream(this.#call, error);
   }
 
+  /** Says it in the frame of this turn, as the real one does. */
   say(...says: ServerSaysInit[]): void {
-    this.#call?.write(
-      create(SessionResponseSchema, {
-        session: this.#sessionId(),
-        events: says.map((event) => ({ event })),
-      }),
-    );
+    this.#waiting.push(...says);
+    this.#scheduled ??= setImmediate(() => {
+      this.#scheduled = undefined;
+      const events = this.#waiting.map((event) => ({ event }));
+      this.#waiting = [];
+      this.#call?.write(create(SessionResponseSchema, { session: this.#sessionId(), events }));
+    });
   }
 
   /** Offers a task; gives the attempt's number. */
