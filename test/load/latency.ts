@@ -16,6 +16,9 @@ const { values } = parseArgs({
 const samples = Number(values.samples);
 const warmUp = 500;
 
+// Each program of a side ends with this process, by a listener of its own.
+process.setMaxListeners(0);
+
 function hundredths(value: number): number {
   return Math.round(value * 100) / 100;
 }

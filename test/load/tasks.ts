@@ -17,6 +17,9 @@ const { values } = parseArgs({
   },
 });
 
+// Each program of a side ends with this process, by a listener of its own.
+process.setMaxListeners(0);
+
 async function compare(work: Work, tasks: number): Promise<unknown> {
   const sides: Side[] = [await startRemexSide(work)];
   if (!values["without-bullmq"]) sides.push(await startBullmqSide(work));

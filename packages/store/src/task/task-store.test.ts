@@ -141,4 +141,55 @@ describe("the life of a task in the store", () => {
     expect(given).toMatchObject({ kind: "given_up", attempts: 1 });
     expect(await rowOf(offers[0]!.id)).toMatchObject({ state: "QUEUED" });
   });
+
+  test("PROTOCOL-S9: priority first, then the order of submission; what is queued again keeps its place", async () => {
+    const session = await world.setSession("a1");
+    await submit(submission("one"), submission("two"), submission("urgent", { priority: 5 }));
+    const first = await claim(world, [candidate("a1", session, 2)]);
+    expect(first.offers.map(({ key }) => key)).toEqual(["key-urgent", "key-one"]);
+    const one = first.offers[1]!;
+    const decline = { agent: "a1", id: one.id, attempt: attemptOf(one), reason: "no_slots" };
+    await world.tasks.decline({ deployment, declines: [decline] });
+    const next = await claim(world, [candidate("a1", session, 2)]);
+    expect(next.offers.map(({ key }) => key)).toEqual(["key-one"]);
+  });
+
+  test("PROTOCOL-S8: a task that never fits an agent holds nobody up, one that fits later is waited for", async () => {
+    const session = await world.setSession("a1");
+    await submit(submission("huge", { slotCost: 9 }), submission("one"));
+    const skipped = await claim(world, [candidate("a1", session, 3)]);
+    expect(skipped.offers.map(({ key }) => key)).toEqual(["key-one"]);
+    await submit(submission("large", { slotCost: 3 }), submission("small"));
+    const waiting = await claim(world, [candidate("a1", session, 3)]);
+    expect(waiting.offers).toEqual([]);
+    const [held] = skipped.offers;
+    const decline = { agent: "a1", id: held!.id, attempt: attemptOf(held!), reason: "no_slots" };
+    await world.tasks.cancel({ deployment, ids: [held!.id] });
+    await world.tasks.decline({ deployment, declines: [decline] });
+    const large = await claim(world, [candidate("a1", session, 3)]);
+    expect(large.offers.map(({ key }) => key)).toEqual(["key-large"]);
+  });
+
+  test("PROTOCOL-I6: the store offers nothing to an agent that is cordoned, unhealthy, overdue or gone", async () => {
+    await submit(submission("one"));
+    const bad = [
+      { availability: "CORDONED" },
+      { health: "DEGRADED" },
+      { state: "ENDING" },
+      { beatAtMs: String(world.now - 30_000) },
+    ];
+    const whys: string[] = [];
+    for (const fields of bad) {
+      const session = await world.setSession("a1", {
+        availability: "SCHEDULABLE",
+        health: "HEALTHY",
+        state: "OPEN",
+        ...fields,
+      });
+      const { unfit, offers } = await claim(world, [candidate("a1", session)]);
+      expect(offers).toEqual([]);
+      whys.push(unfit[0]!.why);
+    }
+    expect(whys).toEqual(["not_schedulable", "not_healthy", "session_over", "lease_ended"]);
+  });
 });
