@@ -43,7 +43,7 @@ describe("outages", () => {
       await redis.start();
       await waitFor(async () => (await readyz(plane)) === 200, {
         what: "serve ready",
-        timeoutMs: 20_000,
+        timeoutMs: 60_000,
       });
       // Once a process was ready when its first role was, before the gateway listened.
       expect((await fetch(`http://${local(gateway)}/`)).status).toBeGreaterThanOrEqual(400);
@@ -105,7 +105,7 @@ describe("outages", () => {
       await each.restart();
       const task = await waitFor(() => operator.submit(noop), {
         what: `a submission after the restart of ${each.roles.join()}`,
-        timeoutMs: 20_000,
+        timeoutMs: 60_000,
       });
       expect(await operator.untilEnded(task, 30_000)).toMatchObject({ state: TaskState.SUCCEEDED });
     }

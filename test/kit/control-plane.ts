@@ -130,6 +130,6 @@ async function untilReady(each: RoleProcess): Promise<void> {
       if (answer.status === 200) return true;
       throw new Error(await answer.text());
     },
-    { what: `readiness of ${each.roles.join(",")}`, timeoutMs: 30_000 },
+    { what: `readiness of ${each.roles.join(",")}`, timeoutMs: 90_000 },
   );
 }

@@ -60,7 +60,7 @@ export function operatorOf(plane: ControlPlane, deployment: string, key = plane.
       return result.task;
     },
     /** Waits until a task fits. */
-    until: (task: string, fits: (task: Task) => boolean, what: string, timeoutMs = 20_000) =>
+    until: (task: string, fits: (task: Task) => boolean, what: string, timeoutMs = 60_000) =>
       waitFor(
         async () => {
           const { task: read } = await tasks.getTask({ deployment, task });
@@ -70,7 +70,7 @@ export function operatorOf(plane: ControlPlane, deployment: string, key = plane.
         { what, timeoutMs },
       ),
     /** Waits until a task has ended. */
-    untilEnded: async (task: string, timeoutMs = 20_000): Promise<Task> =>
+    untilEnded: async (task: string, timeoutMs = 60_000): Promise<Task> =>
       waitFor(
         async () => {
           const { task: read } = await tasks.getTask({ deployment, task });

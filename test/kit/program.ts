@@ -5,6 +5,8 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { waitFor } from "./wait.ts";
 
 const endWithinMs = 10_000;
+/** Long enough for a machine that is busy with other things; a good run never waits so long. */
+const outputWithinMs = 45_000;
 
 export interface ProgramOptions {
   readonly env?: NodeJS.ProcessEnv;
@@ -72,7 +74,7 @@ export function startProgram(
   return {
     pid: child.pid ?? 0,
     output: () => text,
-    waitForOutput: (pattern, timeoutMs = endWithinMs) =>
+    waitForOutput: (pattern, timeoutMs = outputWithinMs) =>
       waitFor(
         () => {
           const match = pattern.exec(text);

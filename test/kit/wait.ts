@@ -2,6 +2,8 @@
 // Waiting for a condition of a real process, bounded and with the reason kept; no test sleeps otherwise.
 
 const pollMs = 20;
+/** Long enough for a machine that is busy with other things; a good run never waits so long. */
+const defaultTimeoutMs = 45_000;
 
 export interface WaitOptions {
   readonly timeoutMs?: number;
@@ -14,7 +16,7 @@ export async function waitFor<T>(
   ask: () => T | Promise<T>,
   options: WaitOptions,
 ): Promise<Exclude<T, undefined | false>> {
-  const timeoutMs = options.timeoutMs ?? 10_000;
+  const timeoutMs = options.timeoutMs ?? defaultTimeoutMs;
   const deadline = performance.now() + timeoutMs;
   let cause: unknown;
   for (;;) {

@@ -37,7 +37,7 @@ describe.each(layouts)("%s", (_name, layout) => {
 
   beforeAll(async () => {
     plane = await startControlPlane(layout);
-  }, 60_000);
+  }, 180_000);
   afterAll(async () => {
     await plane.stop();
   });
@@ -126,7 +126,7 @@ describe.each(layouts)("%s", (_name, layout) => {
     await plane.redis.start();
     await waitFor(async () => (await readiness()).every(({ status }) => status === 200), {
       what: "readiness after redis came back",
-      timeoutMs: 20_000,
+      timeoutMs: 60_000,
     });
     const repeated = await client(QueueService)
       .createQueue({ deployment: "default", queue: "late" })
@@ -138,12 +138,12 @@ describe.each(layouts)("%s", (_name, layout) => {
     expect(["ok", "queue_exists"]).toContain(repeated);
     const { queues } = await client(QueueService).listQueues({ deployment: "default" });
     expect(queues.map((queue) => queue.queue)).toContain("late");
-  }, 60_000);
+  }, 180_000);
 
   test("a signal ends every process in order", async () => {
     for (const each of plane.processes) {
       each.process().signal("SIGTERM");
       expect(await each.process().ended).toBe(0);
     }
-  }, 60_000);
+  }, 180_000);
 });
