@@ -242,7 +242,7 @@ class TestSubmit:
         submit = plane._submit
 
         def picky(request: Any) -> Any:
-            if any("bad" in item["spec"]["airflow"]["workloadJson"] for item in request["tasks"]):
+            if any('"bad"' in item["spec"]["airflow"]["workloadJson"] for item in request["tasks"]):
                 return connect_error(400, "invalid_argument", "tasks[0].spec.annotations: too many")
             return 200, submit(request)
 
