@@ -16,8 +16,15 @@ await build({
   target: "node24",
   // Source text stays in memory: a small file is a small process.
   minify: true,
-  // Packages in CommonJS ask for Node's own modules by require, which a module does not have.
   banner: {
-    js: 'import{createRequire as remexRequire}from"node:module";const require=remexRequire(import.meta.url);',
+    js: [
+      // Packages in CommonJS ask for Node's own modules by require, which a module does not have.
+      'import{createRequire as remexRequire}from"node:module";',
+      'import{setFlagsFromString as remexFlag}from"node:v8";',
+      "const require=remexRequire(import.meta.url);",
+      // The young generation grows with what loading leaves behind and never shrinks again: 88 MiB at
+      // rest, and 257 after a burst of work, instead of 78 and 137, at the same CPU time per task.
+      'remexFlag("--semi-space-growth-factor=1");',
+    ].join(""),
   },
 });
