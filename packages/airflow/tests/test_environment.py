@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,19 @@ def test_r5_keys_of_the_servers_are_dropped_and_the_users_settings_stand(tmp_pat
     assert environ["AIRFLOW__LOGGING__BASE_LOG_FOLDER"] == "/my/logs"
     assert environ["AIRFLOW_HOME"] == os.fspath(tmp_path / "airflow")
     assert environ["NO_PROXY"] == "intranet,127.0.0.1,localhost"
+
+
+def test_bash_of_a_task_does_not_run_the_users_bashrc(tmp_path: Path) -> None:
+    """Airflow starts tasks with a socket as standard input, which bash takes for a login from afar."""
+    (tmp_path / ".bashrc").write_text("echo from bashrc")
+    environ = {"HOME": os.fspath(tmp_path), "PATH": os.environ["PATH"]}
+    prepare(environ, tmp_path, allow_database=False)
+    near, far = socket.socketpair()
+    with near, far:
+        run = subprocess.run(
+            ["bash", "-c", "echo done"], stdin=near, env=environ, capture_output=True, check=True
+        )
+    assert run.stdout == b"done\n"
 
 
 def test_r5_the_runner_refuses_to_start_with_a_database(agents: AgentFactory) -> None:
