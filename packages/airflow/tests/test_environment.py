@@ -67,7 +67,7 @@ def test_bash_of_a_task_does_not_run_the_users_bashrc(tmp_path: Path) -> None:
     near, far = socket.socketpair()
     with near, far:
         run = subprocess.run(
-            ["bash", "-c", "echo done"], stdin=near, env=environ, capture_output=True, check=True
+            ["bash", "-c", "echo done"], stdin=near.fileno(), env=environ, capture_output=True, check=True
         )
     assert run.stdout == b"done\n"
 
