@@ -21,13 +21,15 @@ export async function startAgent(options: {
   readonly name: string;
   readonly args?: readonly string[];
   readonly env?: NodeJS.ProcessEnv;
+  /** File to run instead of the source, for example a bundle. */
+  readonly main?: string;
 }): Promise<AgentProcess> {
   const folder = await createTempDir();
   const tokenFile = join(folder.path, "token");
   await writeFile(tokenFile, `${options.token}\n`, { mode: 0o600 });
   const stateDir = join(folder.path, "state");
   const args = [
-    agentMain,
+    options.main ?? agentMain,
     ...["--url", `http://${options.target}`, "--token-file", tokenFile],
     ...["--name", options.name, "--state-dir", stateDir, "--slots", "4"],
     ...(options.args ?? []),

@@ -44,6 +44,7 @@ export {
   type MetricsOptions,
   metricPrefix,
 } from "./metrics.ts";
+export { Pacer } from "./pacer.ts";
 export { type ProcessEvents, type RunProcessOptions, runProcess } from "./process.ts";
 export {
   createReadiness,

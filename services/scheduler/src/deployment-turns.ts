@@ -2,7 +2,7 @@
 // Carries one deployment's work turn by turn: one call per kind, one frame per registry.
 
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { Clock, Logger } from "@remex/runtime";
+import { type Clock, type Logger, Pacer } from "@remex/runtime";
 import type { Claimed, SubmitAnswer, SubmitItem, TaskRefused, TaskStore } from "@remex/store";
 import { AttachedAgents, type ClaimPlan, makeRoom } from "./attached-agents.ts";
 import { Outbox, type Recipient, type RegistryLink } from "./outbox.ts";
@@ -25,6 +25,11 @@ const offerTtl = durationFromMs(offerTtlMs);
 export const mostClaimed = 500;
 /** How long an agent that declined or was found unfit gets no offers. */
 const pauseMs = 500;
+/**
+ * How far apart the turns of a busy deployment are. A turn costs calls of the store and frames to agents,
+ * each of which costs more than most of what it carries; a rare turn is not held back.
+ */
+const turnPaceMs = 2;
 /** How long an agent that was full waits for more of its slots before it is refilled. */
 const refillWaitMs = 3;
 /** How long a turn waits after one that the store did not answer. */
@@ -57,7 +62,7 @@ export class DeploymentTurns {
   #batch = new TurnBatch();
   #claimDue = false;
   #running = false;
-  #scheduled = false;
+  readonly #pacer = new Pacer(turnPaceMs, () => void this.#run());
   #refilling = false;
 
   constructor(deps: DeploymentTurnsDeps) {
@@ -84,12 +89,7 @@ export class DeploymentTurns {
   }
 
   #schedule(): void {
-    if (this.#running || this.#scheduled) return;
-    this.#scheduled = true;
-    setImmediate(() => {
-      this.#scheduled = false;
-      void this.#run();
-    });
+    if (!this.#running) this.#pacer.request();
   }
 
   async #run(): Promise<void> {

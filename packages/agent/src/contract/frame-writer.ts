@@ -2,8 +2,8 @@
 // Gathers what is said to the other end of the runner's socket and writes it as few frames.
 
 import type { Socket } from "node:net";
+import { Pacer } from "@remex/runtime";
 import { encodeFrames } from "./framing.ts";
-import { Pacer } from "./pacer.ts";
 
 const paceMs = 1;
 /** What is not urgent goes with the next frame, or by itself after this time. */

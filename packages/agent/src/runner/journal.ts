@@ -14,7 +14,7 @@ import {
 } from "node:fs";
 import { dirname } from "node:path";
 import type { JournalEntryJson } from "@remex/proto/runner/v1";
-import { Pacer } from "../contract/pacer.ts";
+import { Pacer } from "@remex/runtime";
 import { applyRecord, attemptKey, type JournalRecord, replayJournal } from "./journal-record.ts";
 
 /** A file smaller than this is never worth compacting. */

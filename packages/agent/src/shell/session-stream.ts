@@ -11,6 +11,7 @@ import {
   SessionRequestSchema,
   type SessionResponse,
 } from "@remex/proto/agent/v1";
+import { Pacer } from "@remex/runtime";
 import {
   createFrameWriter,
   type FrameWriter,
@@ -19,7 +20,6 @@ import {
   type GrpcClient,
   grpcClientFor,
 } from "@remex/transport";
-import { Pacer } from "../contract/pacer.ts";
 import type { StreamEnd } from "../session/dial-outcome.ts";
 
 export type AgentClient = GrpcClient<typeof AgentSessionService>;

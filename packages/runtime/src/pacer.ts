@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// Decides when what was gathered is written: at once while little happens, joined while much does.
+// Decides when what was gathered is carried out: at once while little happens, joined while much does.
 
-/** How often something may be written at a stretch before it is paced. */
+/** How often something may be done at a stretch before it is paced. */
 const burst = 4;
 
 /**
  * A write costs both ends a wake-up, which is more than most events cost. While writes are rare, each
  * happens at the end of its turn of the event loop; when they follow each other faster than `paceMs`
- * allows, they are joined. So an idle agent answers at once, and a busy one spends its time on work.
+ * allows, they are joined. So an idle process answers at once, and a busy one spends its time on work.
  */
 export class Pacer {
   readonly #paceMs: number;
