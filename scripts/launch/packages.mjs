@@ -10,15 +10,20 @@ import { pnpmCommand, rootDir, stateDir, toolchainEnvironment } from "./toolchai
 
 const stampFile = path.join(stateDir, "packages.stamp");
 
-/** @returns {string[]} the manifest of every folder that can be a workspace package */
-function manifests() {
+/** @returns {string[]} every folder that can be a workspace package, relative to the checkout */
+export function packageFolders() {
   const parents = ["packages", "services"].filter((name) => existsSync(path.join(rootDir, name)));
   const children = parents.flatMap((name) =>
     readdirSync(path.join(rootDir, name))
       .sort()
       .map((child) => path.join(name, child)),
   );
-  return [".", "proto", "test", ...children]
+  return [".", "proto", "test", ...children];
+}
+
+/** @returns {string[]} the files that say what is to be installed */
+function manifests() {
+  return packageFolders()
     .map((folder) => path.join(rootDir, folder, "package.json"))
     .filter((file) => existsSync(file));
 }

@@ -5,12 +5,12 @@ import { mkdirSync, rmSync } from "node:fs";
 import path from "node:path";
 import { lockHolder, tryLock } from "../launch/lock.mjs";
 import { LaunchError, runMain, say } from "../launch/progress.mjs";
-import { rootDir, stateDir } from "../launch/toolchain.mjs";
 import { ensureAirflowVenv } from "../tools/python.ts";
 import { startAgent } from "./agent.ts";
 import { dagIds, startAirflow } from "./airflow.ts";
 import { runDags } from "./airflow-run.ts";
 import { airflowRuntime } from "./airflow-runtime.ts";
+import { removeInstalled, removeRun } from "./clean.ts";
 import { ensureAccess, startControlPlane } from "./control-plane.ts";
 import { parseOptions, type StartOptions, usage } from "./options.ts";
 import { choosePorts, type Ports } from "./ports.ts";
@@ -138,16 +138,13 @@ async function start(options: StartOptions): Promise<number> {
   }
 }
 
-/** Removes what was installed and stored; the toolchain that runs this goes with it. */
 async function clean(options: StartOptions): Promise<number> {
-  const lockFile = path.join(options.dataDir, "run.lock");
   mkdirSync(options.dataDir, { recursive: true });
-  refuseSecondRun(lockFile);
+  refuseSecondRun(path.join(options.dataDir, "run.lock"));
   await new Programs(options.dataDir).endLeftovers();
-  for (const dir of [options.dataDir, stateDir]) rmSync(dir, { recursive: true, force: true });
-  say(
-    `removed ${path.relative(rootDir, stateDir)}/; node_modules is left, remove it by hand if you like`,
-  );
+  removeRun(options.dataDir);
+  removeInstalled();
+  say("removed .remex and all node_modules of this checkout");
   return 0;
 }
 

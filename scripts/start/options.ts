@@ -26,7 +26,7 @@ example DAGs on the agent, and keeps everything running until Ctrl-C.
 
   --once               exit after the summary: 0 if everything succeeded, else 1
   --without-airflow    no Airflow: run sample commands on the agent instead (needs no Python)
-  --clean              remove everything that was installed or stored in .remex/, then exit
+  --clean              remove everything that was installed or stored (.remex, node_modules), then exit
   --data-dir DIR       where data, logs and keys of this run are kept (default: .remex/start)
   --summary-file FILE  also write the summary as JSON
   --help               show this text
