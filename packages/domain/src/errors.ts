@@ -105,7 +105,7 @@ export const failures = {
   ),
   slot_cost_too_large: failure(
     "invalid_argument",
-    "slot cost {slotCost} is more than the {limit} that deployment {deployment} allows",
+    "slot cost {slotCost} is more than the {limit} that deployment {deployment} allows; lower it, or raise the limit with `remex deployments update {deployment} --max-slot-cost NUMBER`",
   ),
   durations_impossible: failure("invalid_argument", "the durations cannot work: {arithmetic}"),
   cursor_invalid: failure(
@@ -162,7 +162,7 @@ export const failures = {
   // ---- what is there already, or is not as expected
   deployment_exists: failure(
     "already_exists",
-    "deployment {deployment} exists already with other settings",
+    "deployment {deployment} exists already with other settings; change them with `remex deployments update {deployment}`",
   ),
   queue_exists: failure(
     "already_exists",

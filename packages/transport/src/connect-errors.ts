@@ -70,10 +70,20 @@ export function plainFailure(connectCode: ConnectCodeName, problem: string): Fai
     return failureOf("message_too_large", { limit });
   }
   return {
-    ...failureOf("call_failed", { problem }),
+    ...failureOf("call_failed", { problem: withoutWrapping(problem) }),
     connectCode,
     retryable: retryableCodes.includes(connectCode),
   };
+}
+
+/** What happened, without the words that grpc-js puts around the error of a dial. */
+function withoutWrapping(problem: string): string {
+  const dial =
+    /^No connection established\. Last error: (?:Error: )?(.+)\. Resolution note: (.*)$/s;
+  const match = dial.exec(problem);
+  if (match === null) return problem;
+  const [, cause = "", note = ""] = match;
+  return note === "" ? cause : `${cause} (${note})`;
 }
 
 /** The limit that Connect or grpc-js names when a message was over it; they send no detail. */

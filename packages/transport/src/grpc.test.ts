@@ -214,6 +214,17 @@ describe("a bidi stream over grpc-js", () => {
   });
 });
 
+test("a failed dial says what happened, without the words of grpc-js around it", () => {
+  const details =
+    "No connection established. Last error: Error: connect ECONNREFUSED 127.0.0.1:1. Resolution note: ";
+  const error = Object.assign(new Error(details), { code: 14, details, metadata: new Metadata() });
+  expect(failureFromGrpc(error)).toMatchObject({
+    code: "call_failed",
+    connectCode: "unavailable",
+    message: "the call failed: connect ECONNREFUSED 127.0.0.1:1",
+  });
+});
+
 describe("R29: a Connect client at a grpc-js server", () => {
   test("reads failures with their detail, and nothing of unexpected errors", async () => {
     const server = await serve({});
