@@ -3,10 +3,10 @@
 
 import { spawn } from "node:child_process";
 import { Worker } from "bullmq";
-import { concurrency, queueName } from "./bullmq-side.ts";
+import { queueName } from "./bullmq-side.ts";
 import { endWithParent, preciseWallMs } from "./side.ts";
 
-const [socket = "", work = "noop"] = process.argv.slice(2);
+const [socket = "", work = "noop", concurrency = "100"] = process.argv.slice(2);
 
 function runTrue(): Promise<void> {
   return new Promise((resolve, reject) => {
@@ -23,7 +23,7 @@ const worker = new Worker(
     if (work === "true") await runTrue();
     return startedAt;
   },
-  { connection: { path: socket }, concurrency },
+  { connection: { path: socket }, concurrency: Number(concurrency) },
 );
 endWithParent();
 await worker.waitUntilReady();

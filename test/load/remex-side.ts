@@ -11,7 +11,7 @@ import { socketOf } from "./bullmq-side.ts";
 import { type Side, startProducer, type Work } from "./side.ts";
 
 export const deployment = "load";
-const agentCount = 10;
+export const agentCount = 10;
 const slotsPerAgent = 10;
 const startTimeoutMs = 60_000;
 

@@ -4,13 +4,13 @@
 import { loadavg } from "node:os";
 import { parseArgs } from "node:util";
 import { startBullmqSide } from "./bullmq-side.ts";
-import { startRemexSide } from "./remex-side.ts";
+import { agentCount, startRemexSide } from "./remex-side.ts";
 import { measureRound, median, type Round, round, type Side, type Work } from "./side.ts";
 
 const { values } = parseArgs({
   options: {
     rounds: { type: "string", default: "3" },
-    noop: { type: "string", default: "30000" },
+    noop: { type: "string", default: "60000" },
     true: { type: "string", default: "1000" },
     work: { type: "string", multiple: true, default: ["noop", "true"] },
     "without-bullmq": { type: "boolean", default: false },
@@ -22,7 +22,9 @@ process.setMaxListeners(0);
 
 async function compare(work: Work, tasks: number): Promise<unknown> {
   const sides: Side[] = [await startRemexSide(work)];
-  if (!values["without-bullmq"]) sides.push(await startBullmqSide(work));
+  if (!values["without-bullmq"]) {
+    sides.push(await startBullmqSide(work), await startBullmqSide(work, agentCount));
+  }
   const rounds = new Map<string, Round[]>(sides.map(({ name }) => [name, []]));
   try {
     // Cold code costs many times more; what a service does all day is warm.
