@@ -33,7 +33,10 @@ export interface AirflowSettings {
   readonly deployment: string;
 }
 
-/** What the scheduler's side and the agent must agree about: which files a bundle's name stands for. */
+/**
+ * What Airflow's servers and the agent must agree about: which files a bundle's name stands for, and where
+ * the api-server finds the logs of ended tasks. A site would have remote logging for these.
+ */
 export function bundleEnvironment(dataDir: string): NodeJS.ProcessEnv {
   const bundle = {
     name: "examples",
@@ -43,6 +46,7 @@ export function bundleEnvironment(dataDir: string): NodeJS.ProcessEnv {
   return {
     AIRFLOW__DAG_PROCESSOR__DAG_BUNDLE_CONFIG_LIST: JSON.stringify([bundle]),
     AIRFLOW__CORE__LOAD_EXAMPLES: "False",
+    AIRFLOW__LOGGING__BASE_LOG_FOLDER: path.join(dataDir, "logs", "airflow"),
   };
 }
 
@@ -87,8 +91,10 @@ function serverSecrets(home: string): NodeJS.ProcessEnv {
 function serverEnvironment(settings: AirflowSettings): NodeJS.ProcessEnv {
   const home = path.join(settings.dataDir, "airflow");
   mkdirSync(home, { recursive: true, mode: 0o700 });
+  // Settings of another Airflow, which the user may have, are not for this one.
+  const others = Object.entries(process.env).filter(([name]) => !name.startsWith("AIRFLOW"));
   return {
-    ...process.env,
+    ...Object.fromEntries(others),
     PATH: `${settings.venv.bin}${path.delimiter}${process.env.PATH ?? ""}`,
     AIRFLOW_HOME: home,
     AIRFLOW__DATABASE__SQL_ALCHEMY_CONN: `sqlite:///${path.join(home, "airflow.db")}`,
@@ -160,4 +166,16 @@ export async function startAirflow(
     await waitUntil("Airflow", 180_000, api.isHealthy, `read the airflow-* files in ${logs}`);
   });
   return api;
+}
+
+/** For deferrable tasks of DAGs that a person adds; those of a run have none. */
+export async function startTriggerer(programs: Programs, settings: AirflowSettings): Promise<void> {
+  await programs.start({
+    name: "airflow-triggerer",
+    command: path.join(settings.venv.bin, "airflow"),
+    args: ["triggerer", "--skip-serve-logs"],
+    env: serverEnvironment(settings),
+    cwd: path.join(settings.dataDir, "airflow"),
+    stage: 2,
+  });
 }

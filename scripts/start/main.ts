@@ -7,11 +7,11 @@ import { lockHolder, tryLock } from "../launch/lock.mjs";
 import { LaunchError, runMain, say } from "../launch/progress.mjs";
 import { ensureAirflowVenv } from "../tools/python.ts";
 import { startAgent } from "./agent.ts";
-import { dagIds, startAirflow } from "./airflow.ts";
+import { dagIds, startAirflow, startTriggerer } from "./airflow.ts";
 import { runDags } from "./airflow-run.ts";
 import { airflowRuntime } from "./airflow-runtime.ts";
 import { removeInstalled, removeRun } from "./clean.ts";
-import { ensureAccess, startControlPlane } from "./control-plane.ts";
+import { deployment, ensureAccess, startControlPlane } from "./control-plane.ts";
 import { parseOptions, type StartOptions, usage } from "./options.ts";
 import { choosePorts, type Ports } from "./ports.ts";
 import { Programs } from "./programs.ts";
@@ -63,13 +63,16 @@ async function runWork(
     dataDir,
     port: ports.airflow,
     gatewayUrl: plane.url,
-    deployment: "default",
+    submitterKeyFile: access.submitterKeyFile,
+    deployment,
   };
   const [api] = await Promise.all([
-    startAirflow(programs, { ...airflow, submitterKeyFile: access.submitterKeyFile }),
+    startAirflow(programs, airflow),
     startAgent(programs, plane, { ...agent, ...(await airflowRuntime(venv, dataDir)) }),
   ]);
-  return runDags(api, dagIds);
+  const result = await runDags(api, dagIds);
+  if (!options.once) await startTriggerer(programs, airflow);
+  return result;
 }
 
 function addresses(options: StartOptions, ports: Ports): string {
