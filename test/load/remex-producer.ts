@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The producer process of the Remex side: submits at the gateway over one HTTP/2 connection.
 
+import { readFileSync } from "node:fs";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampMs } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
@@ -13,12 +14,14 @@ import { preciseWallMs, serveProducer, submitBounded, type Work } from "./side.t
 
 interface Settings {
   readonly url: string;
-  readonly key: string;
+  /** The key itself would be shown by the process list. */
+  readonly keyFile: string;
   readonly socket: string;
   readonly work: Work;
 }
 
-const { url, key, socket, work } = JSON.parse(process.argv[2] ?? "{}") as Settings;
+const { url, keyFile, socket, work } = JSON.parse(process.argv[2] ?? "{}") as Settings;
+const key = readFileSync(keyFile, "utf8").trim();
 const transport = createGrpcTransport({
   baseUrl: url,
   interceptors: [

@@ -46,7 +46,7 @@ export async function startRemexSide(work: Work): Promise<Side> {
   const socket = socketOf(plane.redis.url);
   const producer = await startProducer("./remex-producer.ts", {
     url: plane.url,
-    key: plane.adminKey,
+    keyFile: plane.adminKeyFile,
     socket,
     work,
   });

@@ -32,7 +32,7 @@ export const outcomeReasons = [
 ] as const;
 export type OutcomeReason = (typeof outcomeReasons)[number];
 
-/** Reasons that only the control plane may set; an agent that reports one is answered CONFLICT. */
+/** Reasons that only the control plane may set; what an agent reports with one is taken as FAILED. */
 export const controlPlaneReasons: ReadonlySet<OutcomeReason> = new Set([
   "AGENT_LOST",
   "AGENT_RESTARTED",

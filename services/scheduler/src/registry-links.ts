@@ -118,8 +118,12 @@ export function createRegistryLinks(deps: RegistryLinksDeps): RegistryLinks {
     const to = { link, agent, session };
     for (const event of said.events) {
       const item = readSaid(event);
-      if (item === undefined) malformed += 1;
-      else turns.say(to, item);
+      if (item !== undefined) {
+        turns.say(to, item);
+        continue;
+      }
+      malformed += 1;
+      log.warn({ deployment, agent, session, event: event.event.case }, "malformed event dropped");
     }
   }
 

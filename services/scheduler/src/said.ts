@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// What agents say about work, from the contract's form to what the store is told. Malformed is dropped.
+// What agents say about work, from the contract's form to what the store is told. What has no attempt is dropped.
 
-import { toBinary } from "@bufbuild/protobuf";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { controlPlaneReasons, outcomeKindOf, outcomeReasonOf, reasonWord } from "@remex/domain";
 import {
   type AgentEvent,
@@ -10,7 +10,7 @@ import {
   type Inventory,
   type Report,
 } from "@remex/proto/agent/v1";
-import { OutcomeSchema } from "@remex/proto/common/v1";
+import { type Outcome, OutcomeKind, OutcomeReason, OutcomeSchema } from "@remex/proto/common/v1";
 import type { InventoryItem, ReportItem } from "@remex/store";
 import { textOfRef } from "./wire-refs.ts";
 
@@ -87,18 +87,43 @@ function declineWord(reason: DeclineReason): string {
 const longestMessage = 1_024;
 const mostResultBytes = 65_536;
 
+/** Why an outcome cannot be taken as it is; undefined when it can. */
+function problemOf(outcome: Outcome | undefined): string | undefined {
+  if (outcome === undefined) return "it has no outcome";
+  if (outcomeKindOf(outcome.kind) === undefined) return `its kind ${outcome.kind} is not known`;
+  const reason = outcomeReasonOf(outcome.reason);
+  if (controlPlaneReasons.has(reason)) {
+    return `its reason ${reasonWord(reason)} is for the control plane alone`;
+  }
+  const bytes = outcome.result.length;
+  return bytes > mostResultBytes
+    ? `its result has ${bytes} bytes, more than ${mostResultBytes}; pass large results by reference`
+    : undefined;
+}
+
+/**
+ * A report that cannot be taken still ends its attempt, as FAILED with what is wrong with it: left
+ * without an answer, the agent would send it, and the task would hold its slots, for ever.
+ */
 function readReport(report: Report): ReportItem | undefined {
   const attempt = textOfRef(report.attempt);
-  const { outcome } = report;
-  const kind = outcomeKindOf(outcome?.kind ?? 0);
-  if (attempt === undefined || outcome === undefined || kind === undefined) return undefined;
-  const reason = outcomeReasonOf(outcome.reason);
-  if (controlPlaneReasons.has(reason) || outcome.result.length > mostResultBytes) return undefined;
+  if (attempt === undefined) return undefined;
+  const problem = problemOf(report.outcome);
+  const outcome =
+    problem === undefined && report.outcome !== undefined
+      ? report.outcome
+      : create(OutcomeSchema, {
+          kind: OutcomeKind.FAILED,
+          reason: OutcomeReason.RUNTIME_ERROR,
+          message: `the agent's report cannot be taken: ${problem}`,
+        });
+  const kind = outcomeKindOf(outcome.kind);
+  if (kind === undefined) return undefined;
   return {
     id: report.task,
     attempt,
     kind,
-    reason: reasonWord(reason),
+    reason: reasonWord(outcomeReasonOf(outcome.reason)),
     exitCode: outcome.exitCode,
     message: outcome.message.slice(0, longestMessage),
     digest: Buffer.from(report.digest).toString("base64url"),

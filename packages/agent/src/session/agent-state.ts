@@ -191,6 +191,8 @@ export interface JournalledAttempt extends AttemptEventName {
 }
 
 export interface WelcomeFacts {
+  /** Slug of the deployment that the token belongs to. */
+  readonly deployment: string;
   readonly session: NumberedRef;
   readonly generation: number;
   readonly resumed: boolean;

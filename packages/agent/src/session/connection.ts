@@ -107,6 +107,7 @@ export function takeWelcome(turn: Turn, welcome: WelcomeFacts): void {
   };
   if (state.session !== undefined) state.session.available = welcome.available;
   logLine(turn, "info", resumed ? "session resumed" : "session opened", {
+    deployment: welcome.deployment,
     session: formatRef(welcome.session),
   });
   renewRunner(turn);

@@ -62,6 +62,7 @@ function welcomeSays(welcome: Welcome): ServerSays | undefined {
   return {
     kind: "welcome",
     welcome: {
+      deployment: welcome.deployment,
       session,
       generation: Number(welcome.generation),
       resumed: welcome.resumed,

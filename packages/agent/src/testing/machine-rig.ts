@@ -85,6 +85,7 @@ export class Rig {
     return this.hear({
       kind: "welcome",
       welcome: {
+        deployment: "test",
         session: { epoch, number: this.session },
         generation: this.state.session?.generation ?? 1,
         resumed,
