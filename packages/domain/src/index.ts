@@ -27,6 +27,7 @@ export {
   failures,
   isFailureCode,
 } from "./errors.ts";
+export { hopHeaders } from "./hop-headers.ts";
 export {
   type AgentName,
   type DeploymentId,

@@ -4,7 +4,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { create } from "@bufbuild/protobuf";
 import type { ClientDuplexStream, Metadata } from "@grpc/grpc-js";
-import { type Failure, type NumberedRef, refToWire } from "@remex/domain";
+import { type Failure, hopHeaders, type NumberedRef, refToWire } from "@remex/domain";
 import {
   type ForwardRequest,
   ForwardRequestSchema,
@@ -37,21 +37,6 @@ const chunkBytes = 65_536;
 
 /** Longer than any call of the Task SDK waits; a call without an answer does not live for ever. */
 const forwardLimitMs = 120_000;
-
-/** Headers that belong to one hop (RFC 9110), and the host, which is ours. */
-const hopHeaders: ReadonlySet<string> = new Set([
-  "connection",
-  "expect",
-  "host",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
 
 export function forwardRequest(forwarding: Forwarding): void {
   const { response, sideCalls, log, task } = forwarding;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Decides where a forwarded request goes and which headers travel: the path stays under /execution/.
-import { failureOf, type Parsed, quoted } from "@remex/domain";
+import { failureOf, hopHeaders, type Parsed, quoted } from "@remex/domain";
 import type { ForwardRequestHead, HttpHeader } from "@remex/proto/agent/v1";
 
 /** A request as it is sent on. */
@@ -15,20 +15,6 @@ const methods: ReadonlySet<string> = new Set(["GET", "HEAD", "POST", "PUT", "PAT
 const mostHeaders = 100;
 const mostHeaderBytes = 16_384;
 
-/** Headers of one hop, and those that this side sets itself. */
-const hopByHop: ReadonlySet<string> = new Set([
-  "connection",
-  "expect",
-  "host",
-  "keep-alive",
-  "proxy-authenticate",
-  "proxy-authorization",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-]);
 const headerName = /^[a-z0-9!#$%&'*+.^_`|~-]+$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
 const headerValue = /^[^\u0000-\u0008\u000a-\u001f\u007f]*$/;
@@ -88,7 +74,7 @@ export function endToEnd(
       .filter(({ name }) => name === "connection")
       .flatMap(({ value }) => value.split(",").map((item) => item.trim().toLowerCase())),
   );
-  return lower.filter(({ name }) => !hopByHop.has(name) && !named.has(name));
+  return lower.filter(({ name }) => !hopHeaders.has(name) && !named.has(name));
 }
 
 function refuse(field: string, problem: string): Parsed<never> {
