@@ -40,4 +40,5 @@ export {
   type QueueRecords,
 } from "./queue/queue-records.ts";
 export { findRecordsUrlProblem, openRecords, type Records } from "./records.ts";
+export { withRecords } from "./records-call.ts";
 export type { StoreIdRecords } from "./store-id/store-id-records.ts";

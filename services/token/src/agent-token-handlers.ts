@@ -12,13 +12,12 @@ import {
   ListAgentTokensResponseSchema,
   RevokeAgentTokenResponseSchema,
 } from "@remex/proto/token/v1";
-import type { AgentTokenPageRequest, Records } from "@remex/records";
+import { type AgentTokenPageRequest, type Records, withRecords } from "@remex/records";
 import type { Clock } from "@remex/runtime";
 import { createCredential } from "./credential.ts";
 import { agentTokenToMessage, kindToName } from "./credential-messages.ts";
 import { parseCredentialName, parseDescription, parseExpiry } from "./credential-request.ts";
 import type { Peppers } from "./pepper.ts";
-import { withRecords } from "./records-call.ts";
 
 export interface AgentTokenDeps {
   readonly records: Pick<Records, "agentTokens">;

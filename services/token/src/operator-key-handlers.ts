@@ -10,13 +10,12 @@ import {
   type OperatorKeyService,
   RevokeOperatorKeyResponseSchema,
 } from "@remex/proto/token/v1";
-import type { NewOperatorKey, OperatorRole, Records } from "@remex/records";
+import { type NewOperatorKey, type OperatorRole, type Records, withRecords } from "@remex/records";
 import type { Clock } from "@remex/runtime";
 import { createCredential } from "./credential.ts";
 import { operatorKeyToMessage, roleToName } from "./credential-messages.ts";
 import { parseCredentialName, parseExpiry } from "./credential-request.ts";
 import type { Peppers } from "./pepper.ts";
-import { withRecords } from "./records-call.ts";
 
 export interface OperatorKeyDeps {
   readonly records: Pick<Records, "operatorKeys">;

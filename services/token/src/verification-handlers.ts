@@ -10,6 +10,7 @@ import {
   type WatchRevocationsResponse,
   WatchRevocationsResponseSchema,
 } from "@remex/proto/token/v1";
+import { withRecords } from "@remex/records";
 import type { Clock } from "@remex/runtime";
 import {
   expiresInField,
@@ -17,7 +18,6 @@ import {
   revocationToMessage,
   roleFromName,
 } from "./credential-messages.ts";
-import { withRecords } from "./records-call.ts";
 import type { EndedCredential, Revocations } from "./revocations.ts";
 import type { TokenUsage } from "./token-usage.ts";
 import type { Verifier } from "./verifier.ts";

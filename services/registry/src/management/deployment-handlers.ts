@@ -22,13 +22,12 @@ import {
   type UpdateDeploymentResponse,
   UpdateDeploymentResponseSchema,
 } from "@remex/proto/registry/v1";
-import type { DeploymentRecord, Records } from "@remex/records";
+import { type DeploymentRecord, type Records, withRecords } from "@remex/records";
 import type { Clock } from "@remex/runtime";
 import { keyDeploymentHeader } from "@remex/transport";
 import { applySettings, deploymentToMessage } from "./deployment-messages.ts";
 import { parsePrintable } from "./printable.ts";
 import type { Projector } from "./projector.ts";
-import { withRecords } from "./records-call.ts";
 
 export interface DeploymentHandlerDeps {
   readonly records: Pick<Records, "deployments">;

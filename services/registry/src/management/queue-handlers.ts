@@ -13,7 +13,7 @@ import {
   QueueSchema,
   type QueueService,
 } from "@remex/proto/registry/v1";
-import type { QueueRecord, Records } from "@remex/records";
+import { type QueueRecord, type Records, withRecords } from "@remex/records";
 import type { Clock } from "@remex/runtime";
 import type { DeploymentStore } from "@remex/store";
 import { parsePrintable } from "./printable.ts";
@@ -24,7 +24,6 @@ import {
   type QueueLoad,
   type QueueLoadDeps,
 } from "./queue-load.ts";
-import { withRecords } from "./records-call.ts";
 
 export interface QueueHandlerDeps extends QueueLoadDeps {
   readonly records: Pick<Records, "deployments" | "queues">;
