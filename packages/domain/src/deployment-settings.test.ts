@@ -5,6 +5,7 @@ import {
   decideSettingFailures,
   defaultDeploymentSettings,
 } from "./deployment-settings.ts";
+import { lostAfterNeverMs } from "./task.ts";
 
 const codesOf = (change: Partial<DeploymentSettings>) =>
   decideSettingFailures({ ...defaultDeploymentSettings, ...change }).map((failure) => failure.code);
@@ -20,8 +21,13 @@ test("PROTOCOL-T4: durations that cannot work are refused with the arithmetic", 
   expect(codesOf({ stopTimeMs: 7_499 })).toEqual([]);
 });
 
-test("PROTOCOL-H1: work of lost agents is not held yet, so only 0 is taken", () => {
-  expect(codesOf({ lostAfterMs: 1 })).toEqual(["setting_not_served"]);
+test("PROTOCOL-H1: lost_after is 0, a duration of at most 30 days, or never", () => {
+  for (const lostAfterMs of [0, 300_000, 30 * 24 * 3_600_000, lostAfterNeverMs]) {
+    expect(codesOf({ lostAfterMs })).toEqual([]);
+  }
+  for (const lostAfterMs of [-1, 30 * 24 * 3_600_000 + 1, Number.NaN]) {
+    expect(codesOf({ lostAfterMs })).toEqual(["argument_invalid"]);
+  }
 });
 
 test.each<[string, Partial<DeploymentSettings>]>([

@@ -3,6 +3,7 @@
 
 import { type DurationSettings, decideDurations } from "./durations.ts";
 import { type Failure, failureOf } from "./remex-error.ts";
+import { longestLostAfterMs, lostAfterNeverMs } from "./task.ts";
 
 /** What cut-off workers do with tasks that say nothing (PROTOCOL section 6). */
 export type OnCutSetting = "CONTINUE" | "ABORT";
@@ -13,6 +14,7 @@ export interface DeploymentSettings {
   readonly stopTimeMs: number;
   readonly confirmWindowMs: number;
   readonly onCut: OnCutSetting;
+  /** How long work of a FAILED agent is held (H1); `lostAfterNeverMs` stands for never. */
   readonly lostAfterMs: number;
   readonly maxSlotCost: number;
   readonly maxPayloadBytes: number;
@@ -88,20 +90,22 @@ export function decideSettingFailures(settings: DeploymentSettings): Failure[] {
       "it must be an http or https address without user, query or fragment, for example http://127.0.0.1:8080";
     failures.push(failureOf("argument_invalid", { field: "airflow_api_url", problem }));
   }
-  if (settings.lostAfterMs !== 0) {
-    failures.push(
-      failureOf("setting_not_served", {
-        setting: "lost_after",
-        value: `${settings.lostAfterMs} ms`,
-        problem: "work of lost agents is not held yet, only 0 is served",
-      }),
-    );
+  const problem = lostAfterProblem(settings.lostAfterMs);
+  if (problem !== undefined) {
+    failures.push(failureOf("argument_invalid", { field: "lost_after", problem }));
   }
   if (failures.length === 0) {
     const durations = decideDurations(durationSettingsOf(settings));
     if (!durations.ok) failures.push(durations.failure);
   }
   return failures;
+}
+
+/** What is wrong with a `lost_after`; undefined when nothing is. */
+export function lostAfterProblem(ms: number): string | undefined {
+  if (ms === lostAfterNeverMs) return undefined;
+  if (Number.isFinite(ms) && ms >= 0 && ms <= longestLostAfterMs) return undefined;
+  return `it is ${ms} ms and must be from 0 to ${longestLostAfterMs} ms, or never (${lostAfterNeverMs / 1000} s)`;
 }
 
 function isHttpBase(text: string): boolean {

@@ -112,10 +112,6 @@ export const failures = {
     "invalid_argument",
     "the cursor or page token is not one of ours; begin without one",
   ),
-  setting_not_served: failure(
-    "invalid_argument",
-    "{setting} cannot be set to {value} yet: {problem}",
-  ),
   message_too_large: failure(
     "resource_exhausted",
     "the message has more than {limit} bytes; send less at once",

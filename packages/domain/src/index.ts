@@ -6,6 +6,7 @@ export {
   decideSettingFailures,
   defaultDeploymentSettings,
   durationSettingsOf,
+  lostAfterProblem,
   type OnCutSetting,
 } from "./deployment-settings.ts";
 export {
@@ -125,10 +126,13 @@ export {
 } from "./session-offers.ts";
 export {
   type AttemptStageName,
+  type ConfirmedAttempt,
   defaultMaxRecoveries,
   type EndedAttempt,
   isTerminal,
   type LiveAttempt,
+  longestLostAfterMs,
+  lostAfterNeverMs,
   newTask,
   type OnLost,
   type ReportVerdictName,
@@ -138,13 +142,13 @@ export {
   type TaskStateName,
   type TerminalState,
 } from "./task.ts";
+export type {
+  AttemptWord,
+  GiveUp,
+  InventoryWord,
+  SessionStanding,
+  TaskAnswer,
+  TaskEvent,
+} from "./task-event.ts";
 export { type Lane, type LaneServer, laneFits, laneText, parseLane } from "./task-lane.ts";
-export {
-  type AttemptWord,
-  type InventoryWord,
-  type SessionStanding,
-  stepTask,
-  type TaskAnswer,
-  type TaskEvent,
-  type TaskStep,
-} from "./task-step.ts";
+export { stepTask, type TaskStep } from "./task-step.ts";

@@ -1,73 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // The life of a task as one pure step; the store's functions do the same and are compared with it.
 
-import { type AttemptRef, compareRefs, type SessionRef, sameRef } from "./numbered-ref.ts";
-import type { OutcomeKind } from "./outcomes.ts";
-import type { EndedAttempt, LiveAttempt, ReportVerdictName, TakenResult, Task } from "./task.ts";
-
-/** What the store knows of a session when an accept is judged (S3). */
-export interface SessionStanding {
-  readonly session: SessionRef;
-  readonly state: "OPEN" | "ENDING" | "ENDED";
-  /** Time since its lease was renewed, by the store's clock. */
-  readonly ageMs: number;
-  /** The age at which the session is over (SL). */
-  readonly limitMs: number;
-  readonly schedulable: boolean;
-}
-
-/** Names one attempt as an agent speaks of it. */
-export interface AttemptWord {
-  readonly agent: string;
-  readonly session: SessionRef;
-  readonly attempt: AttemptRef;
-}
-
-/** What an inventory says of an attempt that the store holds for its agent; absent ones are named too. */
-export type InventoryWord = "ACCEPTED" | "STARTED" | "ENDED" | "ABSENT";
-
-export type TaskEvent =
-  | (AttemptWord & { readonly kind: "offer"; readonly deadlineMs: number })
-  | (AttemptWord & {
-      readonly kind: "accept";
-      readonly sequence: number;
-      readonly standing: SessionStanding | undefined;
-    })
-  | (AttemptWord & { readonly kind: "started"; readonly nowMs: number })
-  | (AttemptWord & { readonly kind: "decline"; readonly reason: string })
-  | { readonly kind: "expireOffer"; readonly nowMs: number }
-  | (AttemptWord & {
-      readonly kind: "report";
-      readonly outcome: OutcomeKind;
-      readonly reason: string;
-      readonly digest: string;
-      readonly ending: boolean;
-    })
-  | (AttemptWord & {
-      readonly kind: "inventory";
-      readonly sequence: number;
-      readonly word: InventoryWord;
-    })
-  | {
-      readonly kind: "giveUp";
-      readonly agent: string;
-      readonly session: SessionRef;
-      readonly reason: string;
-    }
-  | { readonly kind: "cancel" };
-
-/** What the one who asked is told. */
-export type TaskAnswer =
-  | { readonly kind: "none" }
-  | { readonly kind: "confirm" }
-  | { readonly kind: "withdraw"; readonly reason: string }
-  | {
-      readonly kind: "verdict";
-      readonly verdict: ReportVerdictName;
-      readonly supersededBy: AttemptRef | undefined;
-    }
-  | { readonly kind: "inventory"; readonly verdict: "KEEP" | "KILL" | "REPORT" }
-  | { readonly kind: "cancel"; readonly attempt: AttemptRef };
+import { type AttemptRef, compareRefs, sameRef } from "./numbered-ref.ts";
+import {
+  type ConfirmedAttempt,
+  type EndedAttempt,
+  type LiveAttempt,
+  lostAfterNeverMs,
+  type ReportVerdictName,
+  type TakenResult,
+  type Task,
+} from "./task.ts";
+import type { AttemptWord, GiveUp, TaskAnswer, TaskEvent } from "./task-event.ts";
 
 export interface TaskStep {
   readonly task: Task;
@@ -75,6 +19,8 @@ export interface TaskStep {
 }
 
 type Assigned = Extract<Task, { state: "ASSIGNED" }>;
+/** A task with an attempt that has not ended. */
+type Live = Assigned | Extract<Task, { state: "HELD" }>;
 const none: TaskAnswer = { kind: "none" };
 
 /**
@@ -85,6 +31,7 @@ const none: TaskAnswer = { kind: "none" };
  * - I4: a result is taken from the current, confirmed attempt alone, once.
  * - I7: an event of another attempt than the current one changes nothing.
  * - I9: attempts of a task are strictly increasing.
+ * - H1: what is HELD is as current as before: its result is taken, and its agent gets it back.
  * - I20: recoveries never exceed `maxRecoveries`, retries never `maxRetries`.
  */
 export function stepTask(task: Task, event: TaskEvent): TaskStep {
@@ -105,6 +52,10 @@ export function stepTask(task: Task, event: TaskEvent): TaskStep {
       return inventory(task, event);
     case "giveUp":
       return giveUp(task, event);
+    case "expireHold":
+      return expireHold(task, event);
+    case "releaseHeld":
+      return releaseHeld(task, event);
     case "cancel":
       return cancel(task);
     default:
@@ -142,10 +93,14 @@ function offer(task: Task, event: EventOf<"offer">): TaskStep {
 }
 
 /** The current attempt, when the word is about it and from its agent. */
-function currentOf(task: Task, word: Omit<AttemptWord, "session">): Assigned | undefined {
-  if (task.state !== "ASSIGNED") return undefined;
+function currentOf(task: Task, word: Omit<AttemptWord, "session">): Live | undefined {
+  if (!isLive(task)) return undefined;
   const { attempt } = task;
   return attempt.agent === word.agent && sameRef(attempt.ref, word.attempt) ? task : undefined;
+}
+
+function isLive(task: Task): task is Live {
+  return task.state === "ASSIGNED" || task.state === "HELD";
 }
 
 function accept(task: Task, event: EventOf<"accept">): TaskStep {
@@ -166,10 +121,11 @@ function accept(task: Task, event: EventOf<"accept">): TaskStep {
       answer: { kind: "withdraw", reason },
     };
   }
-  const confirmed: LiveAttempt = {
+  const confirmed: ConfirmedAttempt = {
     ...holderOf(attempt),
     stage: "CONFIRMED",
     sequence: event.sequence,
+    aborts: (current.policy.onCut ?? event.standing?.onCut) === "ABORT",
   };
   return { task: { ...current, attempt: confirmed }, answer: { kind: "confirm" } };
 }
@@ -188,7 +144,7 @@ function started(task: Task, event: EventOf<"started">): TaskStep {
   const current = currentOf(task, event);
   if (current === undefined || current.attempt.stage !== "CONFIRMED") return { task, answer: none };
   const { attempt } = current;
-  const running: LiveAttempt = { ...attempt, stage: "STARTED", startedAtMs: event.nowMs };
+  const running: ConfirmedAttempt = { ...attempt, stage: "STARTED", startedAtMs: event.nowMs };
   return { task: { ...current, attempt: running }, answer: none };
 }
 
@@ -226,7 +182,7 @@ function report(task: Task, event: EventOf<"report">): TaskStep {
   }
   const current = currentOf(task, event);
   if (current === undefined || current.attempt.stage === "OFFERED") {
-    const other = task.state === "ASSIGNED" ? task.attempt.ref : undefined;
+    const other = isLive(task) ? task.attempt.ref : undefined;
     const superseded = sameRef(other, event.attempt) ? undefined : other;
     return { task, answer: verdict("STALE", superseded) };
   }
@@ -237,13 +193,13 @@ function report(task: Task, event: EventOf<"report">): TaskStep {
 }
 
 function takenResult(task: Task, ref: AttemptRef): TakenResult | undefined {
-  const last = task.state === "ASSIGNED" ? undefined : task.last;
+  const last = isLive(task) ? undefined : task.last;
   if (last?.stage === "ENDED" && sameRef(last.ref, ref)) return last.result;
   return task.earlier.find((result) => sameRef(result.ref, ref));
 }
 
-function afterResult(task: Assigned, ended: EndedAttempt, event: EventOf<"report">): Task {
-  const { state: _, attempt: _attempt, cancelWished, ...facts } = task;
+function afterResult(task: Live, ended: EndedAttempt, event: EventOf<"report">): Task {
+  const { cancelWished, ...facts } = factsOf(task);
   switch (event.outcome) {
     case "SUCCEEDED":
       return { ...facts, state: "SUCCEEDED", last: ended, reason: event.reason };
@@ -281,53 +237,88 @@ function inventory(task: Task, event: EventOf<"inventory">): TaskStep {
     if (sameSession) return { task, answer: keep };
     // An accept counts in its own session alone (S3, S4), so it can never be started in this one.
     if (attempt.stage === "STARTED") return { task: rebound(task, event), answer: keep };
-    return { task: lostAtNoCost(current), answer: kill };
+    return { task: lostAtNoCost(current, "not_in_inventory"), answer: kill };
   }
   if (attempt.stage === "OFFERED") return { task, answer: kill };
   return { task: rebound(task, event), answer: keep };
 }
 
 /** S7, and H2 for what had started. */
-function afterAbsence(task: Assigned, event: EventOf<"inventory">): Task {
+function afterAbsence(task: Live, event: EventOf<"inventory">): Task {
   const { attempt } = task;
   const sameSession = sameRef(attempt.session, event.session);
-  if (attempt.stage === "OFFERED") return sameSession ? task : lostAtNoCost(task);
+  if (attempt.stage === "OFFERED") return sameSession ? task : lostAtNoCost(task, absent);
   if (sameSession && event.sequence < attempt.sequence) return task;
-  if (attempt.stage === "CONFIRMED") return lostAtNoCost(task);
-  const lost: EndedAttempt = { ...holderOf(attempt), stage: "LOST", reason: "not_in_inventory" };
+  // Another process says it: the one that held the attempt may still run it (H1).
+  const { instanceFrom } = event;
+  if (instanceFrom !== undefined && compareRefs(attempt.session, instanceFrom) < 0) return task;
+  if (attempt.stage === "CONFIRMED") return lostAtNoCost(task, absent);
+  const lost: EndedAttempt = { ...holderOf(attempt), stage: "LOST", reason: absent };
   return conclude(task, lost, "loss", "agent_lost");
 }
 
-function lostAtNoCost(task: Assigned): Task {
-  const lost: EndedAttempt = {
-    ...holderOf(task.attempt),
-    stage: "LOST",
-    reason: "not_in_inventory",
-  };
-  return conclude(task, lost, "free");
+const absent = "not_in_inventory";
+
+function lostAtNoCost(task: Live, reason: string): Task {
+  return conclude(task, { ...holderOf(task.attempt), stage: "LOST", reason }, "free");
 }
 
 function rebound(task: Task, event: EventOf<"inventory">): Task {
   const current = currentOf(task, event);
   if (current === undefined || current.attempt.stage === "OFFERED") return task;
-  return { ...current, attempt: { ...current.attempt, session: event.session } };
+  const attempt = { ...current.attempt, session: event.session };
+  return { ...factsOf(current), state: "ASSIGNED", attempt };
 }
 
-function giveUp(task: Task, event: EventOf<"giveUp">): TaskStep {
-  if (task.state !== "ASSIGNED" || task.attempt.agent !== event.agent) {
-    return { task, answer: none };
-  }
+function giveUp(task: Task, event: GiveUp): TaskStep {
+  if (!isLive(task) || task.attempt.agent !== event.agent) return { task, answer: none };
   // Earlier sessions of the agent are over too: what none of its later inventories bound goes as well.
   if (compareRefs(task.attempt.session, event.session) > 0) return { task, answer: none };
-  const lost: EndedAttempt = { ...holderOf(task.attempt), stage: "LOST", reason: event.reason };
-  const cost = task.attempt.stage === "OFFERED" ? "free" : "loss";
-  return { task: conclude(task, lost, cost, "agent_lost"), answer: none };
+  const { attempt } = task;
+  const { reason } = event;
+  if (attempt.stage === "OFFERED") return { task: lostAtNoCost(task, reason), answer: none };
+  if (event.how === "by_policy") {
+    if (task.state === "HELD") return { task, answer: none };
+    const dueMs = holdUntil(task, attempt, event);
+    if (dueMs > event.nowMs) {
+      return { task: { ...factsOf(task), state: "HELD", attempt, dueMs, reason }, answer: none };
+    }
+  }
+  if (event.how === "idle" && attempt.stage === "CONFIRMED") {
+    return { task: lostAtNoCost(task, reason), answer: none };
+  }
+  return { task: givenUp(task, reason), answer: none };
+}
+
+/** H1: ABORT work has been stopped by the time its agent FAILED, so nothing is waited for. */
+function holdUntil(task: Live, attempt: ConfirmedAttempt, event: GiveUp): number {
+  if (attempt.aborts) return event.endedAtMs;
+  const lostAfterMs = task.policy.lostAfterMs ?? event.lostAfterMs;
+  return lostAfterMs >= lostAfterNeverMs ? Number.POSITIVE_INFINITY : event.endedAtMs + lostAfterMs;
+}
+
+function givenUp(task: Live, reason: string): Task {
+  const lost: EndedAttempt = { ...holderOf(task.attempt), stage: "LOST", reason };
+  return conclude(task, lost, "loss", "agent_lost");
+}
+
+function expireHold(task: Task, event: EventOf<"expireHold">): TaskStep {
+  if (task.state !== "HELD" || task.dueMs > event.nowMs) return { task, answer: none };
+  return { task: givenUp(task, task.reason), answer: none };
+}
+
+/** An operator said that the agent is gone: its held work runs nowhere. */
+function releaseHeld(task: Task, event: EventOf<"releaseHeld">): TaskStep {
+  if (task.state !== "HELD" || task.attempt.agent !== event.agent) return { task, answer: none };
+  return { task: givenUp(task, "agent_gone"), answer: none };
 }
 
 function cancel(task: Task): TaskStep {
   if (task.state === "QUEUED") {
     return { task: { ...task, state: "CANCELED", reason: "canceled_queued" }, answer: none };
   }
+  // The agent of held work is away: it hears of the wish when it comes back with it.
+  if (task.state === "HELD") return { task: { ...task, cancelWished: true }, answer: none };
   if (task.state !== "ASSIGNED") return { task, answer: none };
   if (task.attempt.stage === "OFFERED") {
     const withdrawn: EndedAttempt = {
@@ -347,14 +338,20 @@ function cancel(task: Task): TaskStep {
  * What follows an attempt that ended without a result of its own. `free`: it had not started, so the
  * task keeps its place at no cost; `loss`: `on_lost` decides (H2). A wished cancel ends it (C4).
  */
-function conclude(task: Assigned, last: EndedAttempt, cost: "free" | "loss", failed = ""): Task {
-  const { state: _, attempt: _attempt, cancelWished, ...facts } = task;
+function conclude(task: Live, last: EndedAttempt, cost: "free" | "loss", failed = ""): Task {
+  const { cancelWished, ...facts } = factsOf(task);
   if (cancelWished) return { ...facts, state: "CANCELED", last, reason: "canceled" };
   if (cost === "free") return { ...facts, state: "QUEUED", last };
   if (facts.policy.onLost === "FAIL") return { ...facts, state: "FAILED", last, reason: failed };
   return facts.recoveries < facts.policy.maxRecoveries
     ? { ...facts, state: "QUEUED", recoveries: facts.recoveries + 1, last }
     : { ...facts, state: "FAILED", last, reason: "recoveries_exhausted" };
+}
+
+/** What a task keeps whatever becomes of its attempt. */
+function factsOf(task: Live) {
+  const { policy, attempts, retries, recoveries, earlier, cancelWished } = task;
+  return { policy, attempts, retries, recoveries, earlier, cancelWished };
 }
 
 function holderOf(attempt: LiveAttempt): Pick<LiveAttempt, "ref" | "agent" | "session"> {

@@ -14,7 +14,17 @@ export interface TaskPolicy {
   readonly maxRetries: number;
   /** How often the task is queued again after a lost attempt. */
   readonly maxRecoveries: number;
+  /** How long its work is held after its agent FAILED (H1); undefined: what group or deployment say. */
+  readonly lostAfterMs?: number | undefined;
+  /** What a cut-off agent does with it; undefined: what group or deployment say. */
+  readonly onCut?: "CONTINUE" | "ABORT" | undefined;
 }
+
+/** `lost_after` that never runs out: work is held until an operator says that the agent is gone. */
+export const lostAfterNeverMs = 315_576_000_000_000;
+
+/** Longest `lost_after` beside never. */
+export const longestLostAfterMs = 30 * 24 * 3_600_000;
 
 /** Recoveries of a task that states none. */
 export const defaultMaxRecoveries = 3;
@@ -26,15 +36,21 @@ interface Holder {
   readonly session: SessionRef;
 }
 
+/** An attempt that its agent may have started. `aborts`: the guard stops it when the lease ends (ABORT). */
+interface ConfirmedHolder extends Holder {
+  readonly sequence: number;
+  readonly aborts: boolean;
+}
+
 /** An attempt that is under way. OFFERED: not confirmed, so it can be taken back at no cost. */
 export type LiveAttempt =
   | (Holder & { readonly stage: "OFFERED"; readonly deadlineMs: number })
-  | (Holder & { readonly stage: "CONFIRMED"; readonly sequence: number })
-  | (Holder & {
-      readonly stage: "STARTED";
-      readonly sequence: number;
-      readonly startedAtMs: number;
-    });
+  | ConfirmedAttempt;
+
+/** An attempt whose work runs or may run. */
+export type ConfirmedAttempt =
+  | (ConfirmedHolder & { readonly stage: "CONFIRMED" })
+  | (ConfirmedHolder & { readonly stage: "STARTED"; readonly startedAtMs: number });
 
 /** A result that was taken; it never changes (I4). */
 export interface TakenResult {
@@ -64,10 +80,12 @@ interface TaskFacts {
  *
  * - QUEUED: waits in its lane. Leaves by an offer (ASSIGNED) or a cancel (CANCELED).
  * - ASSIGNED: one attempt is under way. Leaves by a decline, an expired or withdrawn offer, a loss or
- *   an aborted or failed attempt (QUEUED again, FAILED or CANCELED) or by a result (terminal).
+ *   an aborted or failed attempt (QUEUED again, FAILED or CANCELED), by a result (terminal), or by the
+ *   end of its agent's session while `lost_after` runs (HELD).
+ * - HELD (H1): its agent is lost, and its work may still run there. Leaves when the agent comes back with
+ *   it (ASSIGNED), by its result (terminal), or when it is given up because `lost_after` has passed or an
+ *   operator said that the agent is gone (QUEUED again, FAILED or CANCELED).
  * - SUCCEEDED, FAILED, CANCELED: terminal, nothing leads out.
- *
- * HELD (H1) belongs to rules that are not served yet and is no state here.
  */
 export type Task =
   | (TaskFacts & { readonly state: "QUEUED"; readonly last: EndedAttempt | undefined })
@@ -75,6 +93,15 @@ export type Task =
       readonly state: "ASSIGNED";
       readonly attempt: LiveAttempt;
       readonly cancelWished: boolean;
+    })
+  | (TaskFacts & {
+      readonly state: "HELD";
+      readonly attempt: ConfirmedAttempt;
+      readonly cancelWished: boolean;
+      /** When it is given up. */
+      readonly dueMs: number;
+      /** Why its session ended. */
+      readonly reason: string;
     })
   | (TaskFacts & {
       readonly state: TerminalState;

@@ -29,6 +29,7 @@ const settings: DeploymentConfig = {
   limitMs: 30_000,
   intervalVersion: 1,
   onCut: "CONTINUE",
+  lostAfterMs: 0,
   maxSlotCost: 1_000,
   maxPayloadBytes: 10_000,
   maxQueued: 10_000,

@@ -10,6 +10,7 @@ import {
   type Failure,
   failureOf,
   laneText,
+  lostAfterProblem,
   maxRequiredLabels,
   type Parsed,
   parseIdempotencyKey,
@@ -18,7 +19,7 @@ import {
   taskIdOfDigest,
   taskIdText,
 } from "@remex/domain";
-import { OnLost, type TaskSpec, TaskSpecSchema } from "@remex/proto/common/v1";
+import { OnCut, OnLost, type TaskSpec, TaskSpecSchema } from "@remex/proto/common/v1";
 import type { TaskSubmission } from "@remex/proto/scheduler/v1";
 import type { SubmitItem } from "@remex/store";
 
@@ -67,8 +68,16 @@ function itemOf(
     onLost: spec.onLost === OnLost.FAIL ? "FAIL" : "REQUEUE",
     maxRetries: spec.maxRetries,
     maxRecoveries: spec.maxRecoveries ?? defaultMaxRecoveries,
+    onCut: onCutWords[spec.onCut],
+    lostAfterMs: spec.lostAfter === undefined ? undefined : durationMs(spec.lostAfter),
   };
 }
+
+const onCutWords: Readonly<Record<OnCut, SubmitItem["onCut"]>> = {
+  [OnCut.UNSPECIFIED]: undefined,
+  [OnCut.CONTINUE]: "CONTINUE",
+  [OnCut.ABORT]: "ABORT",
+};
 
 /** A task's id is a pure function of deployment and key (S6). */
 export function taskIdOf(deployment: string, key: string): string {
@@ -149,12 +158,8 @@ function limitProblem(spec: TaskSpec): Failure | undefined {
   if (spec.timeout !== undefined && durationMs(spec.timeout) <= 0) {
     return invalid("spec.timeout", "it must be more than 0");
   }
-  if (spec.lostAfter !== undefined && durationMs(spec.lostAfter) !== 0) {
-    const problem = "lost work is given up when its agent fails";
-    const value = `${durationMs(spec.lostAfter)} ms`;
-    return failureOf("setting_not_served", { setting: "lost_after", value, problem });
-  }
-  return undefined;
+  const problem = spec.lostAfter && lostAfterProblem(durationMs(spec.lostAfter));
+  return problem === undefined ? undefined : invalid("spec.lost_after", problem);
 }
 
 function invalid(field: string, problem: string): Failure {

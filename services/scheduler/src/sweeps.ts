@@ -14,6 +14,7 @@ const slowEveryMs = 5_000;
 /** Bounds of one call. */
 const mostOffers = 500;
 const mostGivenUp = 200;
+const mostHolds = 500;
 const mostGiveups = 100;
 const mostCancels = 1_000;
 const mostTrimmed = 500;
@@ -77,6 +78,7 @@ export function createSweeps(deps: SweepsDeps): Sweeps {
       deps.onChanged(deployment);
     }
     await giveUpAll(deployment);
+    await giveUpHeld(deployment);
     const turns = deps.existingTurns(deployment);
     if (turns === undefined || turns.agents.size === 0) return;
     askAboutKills(deployment, turns);
@@ -108,19 +110,30 @@ export function createSweeps(deps: SweepsDeps): Sweeps {
     }
   }
 
+  /** Work whose `lost_after` has passed (H1). */
+  async function giveUpHeld(deployment: string): Promise<void> {
+    const expired = await tasks.expireHolds({ deployment, most: mostHolds });
+    if (expired.kind === "refused" || expired.attempts.length === 0) return;
+    const count = expired.attempts.length;
+    log.warn({ deployment, reason: "lost_after", count }, "held work given up");
+    deps.onChanged(deployment);
+  }
+
   /** True when nothing of the session is left to be given up. */
   async function giveUpOne(deployment: string, giveup: Giveup): Promise<boolean> {
-    const { agent, reason } = giveup;
+    const { agent, reason, endedAtMs } = giveup;
     const session = formatRef(giveup.session);
-    for (let total = 0; ; ) {
-      const reply = await tasks.giveUp({ deployment, agent, session, reason, most: mostGivenUp });
+    const ended = { deployment, agent, session, reason, endedAtMs, most: mostGivenUp };
+    for (let attempts = 0, held = 0; ; ) {
+      const reply = await tasks.giveUp(ended);
       if (reply.kind !== "given_up") return false;
-      total += reply.attempts;
+      attempts += reply.attempts;
+      held += reply.held;
       if (reply.more) continue;
-      if (total > 0) {
-        log.warn({ deployment, agent, session, reason, attempts: total }, "attempts given up");
-        deps.onChanged(deployment);
-      }
+      const facts = { deployment, agent, session, reason, attempts, held };
+      if (attempts > 0) log.warn(facts, "attempts given up");
+      if (held > 0) log.warn(facts, "attempts held");
+      if (attempts + held > 0) deps.onChanged(deployment);
       return true;
     }
   }

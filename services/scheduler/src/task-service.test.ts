@@ -49,7 +49,11 @@ describe("bad input has its own refusal, and nothing of it is queued", () => {
     ["a label too long", "labels_invalid", { work: noop, requiredLabels: { a: "x".repeat(64) } }],
     ["too many annotations", "argument_invalid", { work: noop, annotations: many }],
     ["a timeout of nothing", "argument_invalid", { work: noop, timeout: durationFromMs(0) }],
-    ["held work", "setting_not_served", { work: noop, lostAfter: durationFromMs(1_000) }],
+    [
+      "work held for longer than 30 days",
+      "argument_invalid",
+      { work: noop, lostAfter: durationFromMs(31 * 24 * 3_600_000) },
+    ],
     ["too many retries", "argument_invalid", { work: noop, maxRetries: 1_001 }],
   ];
   test.each(cases)("%s: %s", async (_what, code, spec) => {

@@ -22,6 +22,7 @@ import { attemptOfText, sessionOfText } from "./wire-refs.ts";
 const states = {
   QUEUED: TaskState.QUEUED,
   ASSIGNED: TaskState.ASSIGNED,
+  HELD: TaskState.HELD,
   SUCCEEDED: TaskState.SUCCEEDED,
   FAILED: TaskState.FAILED,
   CANCELED: TaskState.CANCELED,
@@ -71,11 +72,14 @@ export function taskOfRow(deployment: string, row: TaskRow, withWork: boolean): 
     note: row.note,
     reason: row.reason,
     staleReports: row.staleReports,
+    ...(row.state === "HELD" && Number.isFinite(row.heldUntilMs)
+      ? { heldUntil: timestampFromMs(row.heldUntilMs) }
+      : {}),
   });
 }
 
 function attemptOfRow(row: TaskRow): Attempt {
-  const over = row.state !== "ASSIGNED";
+  const over = row.state !== "ASSIGNED" && row.state !== "HELD";
   const endedAtMs = row.attemptEndedAtMs || row.endedAtMs;
   return create(AttemptSchema, {
     attempt: attemptOfText(row.attempt),
@@ -85,7 +89,7 @@ function attemptOfRow(row: TaskRow): Attempt {
     ...(row.startedAtMs === 0 ? {} : { startedAt: timestampFromMs(row.startedAtMs) }),
     ...(over && endedAtMs !== 0 ? { endedAt: timestampFromMs(endedAtMs) } : {}),
     ...(row.outcome === undefined ? {} : { outcome: fromBinary(OutcomeSchema, row.outcome) }),
-    reason: row.attemptReason,
+    reason: row.state === "HELD" ? row.heldReason : row.attemptReason,
   });
 }
 

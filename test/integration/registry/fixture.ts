@@ -58,6 +58,7 @@ export const fixtureConfig: DeploymentConfig = {
   limitMs: 30_000,
   intervalVersion: 1,
   onCut: "CONTINUE",
+  lostAfterMs: 0,
   maxSlotCost: 1_000,
   maxPayloadBytes: 262_144,
   maxQueued: 1_000,

@@ -22,6 +22,7 @@ const config: DeploymentConfig = {
   limitMs: 30_000,
   intervalVersion: 1,
   onCut: "CONTINUE",
+  lostAfterMs: 0,
   maxSlotCost: 1_000,
   maxPayloadBytes: 262_144,
   maxQueued: 1_000_000,

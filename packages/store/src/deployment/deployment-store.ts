@@ -22,6 +22,8 @@ export interface DeploymentConfig {
   readonly limitMs: number;
   readonly intervalVersion: number;
   readonly onCut: "CONTINUE" | "ABORT";
+  /** How long work of a FAILED agent is held (H1). */
+  readonly lostAfterMs: number;
   readonly maxSlotCost: number;
   readonly maxPayloadBytes: number;
   readonly maxQueued: number;
@@ -122,6 +124,7 @@ function fromFields(deployment: string, fields: Record<string, string>): Project
     limitMs: number("limitMs"),
     intervalVersion: number("intervalVersion"),
     onCut: fields.onCut === "ABORT" ? "ABORT" : "CONTINUE",
+    lostAfterMs: number("lostAfterMs"),
     maxSlotCost: number("maxSlotCost"),
     maxPayloadBytes: number("maxPayloadBytes"),
     maxQueued: number("maxQueued"),

@@ -300,12 +300,14 @@ export interface Giveup {
   readonly agent: string;
   readonly session: SessionRef;
   readonly reason: string;
+  /** When the session ended, by the store's clock. */
+  readonly endedAtMs: number;
   /** The entry as it stands in the store, for `clear_giveup`. */
   readonly entry: string;
 }
 
 /** Reads an entry of the give-up list. */
-export function parseGiveup(entry: string): Giveup {
+export function parseGiveup(entry: string, endedAtMs: number): Giveup {
   const [agent = "", session = "", reason = ""] = entry.split("|");
-  return { agent, session: requireRef(session), reason, entry };
+  return { agent, session: requireRef(session), reason, endedAtMs, entry };
 }

@@ -126,8 +126,12 @@ export function createSessionStore(store: Store, now: () => number | "" = () => 
         ? { nowMs: 0, agents: [] }
         : store.call(listAgents, { deployment, now: at(), names, after: "", limit: 0 }),
     readGiveups: async (deployment, limit) => {
-      const entries = store.redis.zrange(giveupKey(deployment), "0", String(limit - 1));
-      return (await plainRead("giveup", entries)).map(parseGiveup);
+      const last = String(limit - 1);
+      const reading = store.redis.zrange(giveupKey(deployment), "0", last, "WITHSCORES");
+      const found = await plainRead("giveup", reading);
+      return found.flatMap((entry, at) =>
+        at % 2 === 0 ? [parseGiveup(entry, Number(found[at + 1]))] : [],
+      );
     },
     clearGiveups: (deployment, giveups) =>
       store.call(clearGiveup, { deployment, entries: giveups.map(({ entry }) => entry) }),

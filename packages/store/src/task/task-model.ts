@@ -31,24 +31,26 @@ import {
 } from "./task-test-kit.ts";
 
 function must<Value>(value: Value | undefined): Value {
-  if (value === undefined) throw new Error("the model knows three tasks");
+  if (value === undefined) throw new Error("the model knows four tasks");
   return value;
 }
 
 interface ModelSession {
   text: string;
+  /** First session of this process. */
+  instanceFrom: string;
   open: boolean;
   schedulable: boolean;
   beatAtMs: number;
 }
 
-/** The machine's side: three tasks, two sessions, and what it expects of each answer. */
+/** The machine's side: four tasks, two sessions, and what it expects of each answer. */
 export class Model {
   readonly tasks: Task[] = policies.map(newTask);
   readonly ids = words.map((word) => submission(word).id);
   readonly sessions = new Map<string, ModelSession>();
   /** Every attempt that was ever offered, newest last, by task. */
-  readonly attempts: { readonly attempt: string; readonly agent: string }[][] = [[], [], []];
+  readonly attempts: { readonly attempt: string; readonly agent: string }[][] = [[], [], [], []];
 
   step(index: number, event: TaskEvent): TaskAnswer {
     const before = this.taskAt(index);
@@ -84,6 +86,16 @@ export class Model {
     return { ...op, agent: this.attempts[task]?.at(-1 - back)?.agent ?? "a1" };
   }
 
+  held(name: string): number {
+    return this.tasks.filter((task) => task.state === "ASSIGNED" && task.attempt.agent === name)
+      .length;
+  }
+
+  /** Attempts whose work another process may still run (H1). */
+  kept(name: string): number {
+    return this.tasks.filter((task) => task.state === "HELD" && task.attempt.agent === name).length;
+  }
+
   /** The step that leads a task on, as an operation. */
   next(task: number, name: string): Operation {
     const state = this.taskAt(task);
@@ -92,25 +104,29 @@ export class Model {
     const kind = stage === "OFFERED" ? "accept" : "start";
     return { kind, agent: holder, task, age: 0 };
   }
-
-  held(name: string): number {
-    return this.tasks.filter((task) => task.state === "ASSIGNED" && task.attempt.agent === name)
-      .length;
-  }
 }
 
 export async function begin(world: TaskWorld): Promise<Model> {
   await world.reset();
   const model = new Model();
-  for (const name of agentNames) await open(world, model, name);
+  for (const name of agentNames) await open(world, model, name, true);
   const items = words.map((word, index) => submission(word, { ...policies[index] }));
   await world.tasks.submit({ deployment, items });
   return model;
 }
 
-async function open(world: TaskWorld, model: Model, name: string): Promise<void> {
+async function open(world: TaskWorld, model: Model, name: string, fresh: boolean): Promise<void> {
   const text = await world.setSession(name);
-  model.sessions.set(name, { text, open: true, schedulable: true, beatAtMs: world.now });
+  const before = model.sessions.get(name)?.instanceFrom;
+  const instanceFrom = fresh || before === undefined ? text : before;
+  await setSession(world, name, { instanceFrom });
+  model.sessions.set(name, {
+    text,
+    instanceFrom,
+    open: true,
+    schedulable: true,
+    beatAtMs: world.now,
+  });
 }
 
 async function setSession(world: TaskWorld, name: string, fields: Record<string, string>) {
@@ -146,6 +162,7 @@ export async function perform(world: TaskWorld, model: Model, op: Operation): Pr
           ageMs: world.now - session.beatAtMs,
           limitMs,
           schedulable: session.schedulable,
+          onCut: "CONTINUE",
         },
       });
       assert.equal(got, answer.kind === "withdraw" ? answer.reason : answer.kind);
@@ -208,9 +225,23 @@ export async function perform(world: TaskWorld, model: Model, op: Operation): Pr
       return setSession(world, op.agent, { beatAtMs: String(world.now) });
     }
     case "end":
-      return performEnd(world, model, op.agent);
+      return performEnd(world, model, op);
+    case "expireHolds": {
+      await world.tasks.expireHolds({ deployment, most: 100 });
+      for (const index of model.tasks.keys()) {
+        model.step(index, { kind: "expireHold", nowMs: world.now });
+      }
+      return;
+    }
+    case "release": {
+      await world.tasks.releaseHeld({ deployment, agent: op.agent, word: "gone", most: 100 });
+      for (const index of model.tasks.keys()) {
+        model.step(index, { kind: "releaseHeld", agent: op.agent });
+      }
+      return;
+    }
     case "reopen": {
-      await open(world, model, op.agent);
+      await open(world, model, op.agent, op.fresh);
       return performInventory(world, model, op.agent, 0, op.holds);
     }
     case "inventory": {
@@ -271,15 +302,23 @@ async function performReport(
   if (answer.supersededBy) assert.equal(superseded, formatRef(answer.supersededBy));
 }
 
-async function performEnd(world: TaskWorld, model: Model, name: string): Promise<void> {
+async function performEnd(
+  world: TaskWorld,
+  model: Model,
+  { agent: name, how, lateMs }: Extract<Operation, { kind: "end" }>,
+): Promise<void> {
   const session = sessionOf(model, name);
   session.open = false;
-  await setSession(world, name, { state: "ENDED" });
+  await setSession(world, name, { state: "ENDED", health: how === "idle" ? "LEFT" : "FAILED" });
+  const endedAtMs = world.now;
+  world.now += lateMs;
+  const reason = how === "at_once" ? "deleted" : "lease_expired";
   const given = await world.tasks.giveUp({
     deployment,
     agent: name,
     session: session.text,
-    reason: "lease_expired",
+    reason,
+    endedAtMs,
     most: 100,
   });
   assert.ok(given.kind === "given_up" && !given.more);
@@ -288,7 +327,11 @@ async function performEnd(world: TaskWorld, model: Model, name: string): Promise
       kind: "giveUp",
       agent: name,
       session: requireRef(session.text),
-      reason: "lease_expired",
+      reason,
+      how,
+      endedAtMs,
+      nowMs: world.now,
+      lostAfterMs: 0,
     });
   }
 }
@@ -300,7 +343,7 @@ async function performInventory(
   sequence: number,
   held: readonly { readonly task: number; readonly word: InventoryWord }[],
 ): Promise<void> {
-  const session = sessionOf(model, name).text;
+  const { text: session, instanceFrom } = sessionOf(model, name);
   const entries = held.map(({ task, word }) => ({
     id: model.idAt(task),
     attempt: model.attemptAt(task, 0),
@@ -319,6 +362,7 @@ async function performInventory(
       attempt: requireRef(model.attemptAt(task, 0)),
       sequence,
       word: is,
+      instanceFrom: requireRef(instanceFrom),
     });
   const verdicts = held.map(({ task, word: is }) => {
     const answer = word(task, is);
@@ -335,7 +379,7 @@ export async function compare(world: TaskWorld, model: Model, when: string): Pro
   if (read.kind !== "tasks") throw new Error(read.reason);
   for (const [index, task] of model.tasks.entries()) {
     const row: TaskRow | undefined = read.rows[index];
-    const live = task.state === "ASSIGNED" ? task.attempt : task.last;
+    const live = task.state === "ASSIGNED" || task.state === "HELD" ? task.attempt : task.last;
     const stored: Readonly<Record<string, unknown>> = {
       state: row?.state,
       stage: row?.stage,
@@ -345,6 +389,7 @@ export async function compare(world: TaskWorld, model: Model, when: string): Pro
       attempts: row?.attempts,
       retries: row?.retries,
       recoveries: row?.recoveries,
+      heldUntilMs: row?.heldUntilMs,
     };
     assert.deepEqual(
       stored,
@@ -357,6 +402,7 @@ export async function compare(world: TaskWorld, model: Model, when: string): Pro
         attempts: task.attempts,
         retries: task.retries,
         recoveries: task.recoveries,
+        heldUntilMs: task.state === "HELD" ? task.dueMs : 0,
       },
       when,
     );
@@ -371,11 +417,14 @@ async function compareCounts(world: TaskWorld, model: Model, when: string): Prom
     const held = await redis.hgetall(`rmx:{${deployment}}:held:${name}`);
     const { slots: reserved = "0", ...attempts } = held;
     assert.equal(Number(reserved), model.held(name), `S8 ${when}`);
-    assert.equal(Object.keys(attempts).length, model.held(name), when);
+    assert.equal(Object.keys(attempts).length, model.held(name) + model.kept(name), when);
   }
+  const kept = model.tasks.filter(({ state }) => state === "HELD").length;
+  assert.equal(await redis.zcard(`rmx:{${deployment}}:holds`), kept, when);
   const depths = await world.tasks.depths({ deployment });
   if (depths.kind !== "depths") throw new Error(depths.reason);
   const queued = model.tasks.filter(({ state }) => state === "QUEUED").length;
   assert.equal(depths.states.get("QUEUED"), queued, when);
+  assert.equal(depths.states.get("HELD"), kept, when);
   assert.equal(depths.lanes.get("default") ?? 0, queued, when);
 }

@@ -1,13 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 // Random operations on tasks: what agents, operators and time may do to the store, in any order.
 
-import type { InventoryWord, OutcomeKind, TaskPolicy } from "@remex/domain";
+import {
+  type GiveUp,
+  type InventoryWord,
+  lostAfterNeverMs,
+  type OutcomeKind,
+  type TaskPolicy,
+} from "@remex/domain";
+
 export const policies: readonly TaskPolicy[] = [
   { onLost: "REQUEUE", maxRetries: 1, maxRecoveries: 1 },
-  { onLost: "FAIL", maxRetries: 0, maxRecoveries: 3 },
-  { onLost: "REQUEUE", maxRetries: 0, maxRecoveries: 0 },
+  { onLost: "FAIL", maxRetries: 0, maxRecoveries: 3, lostAfterMs: 40_000 },
+  { onLost: "REQUEUE", maxRetries: 0, maxRecoveries: 1, lostAfterMs: lostAfterNeverMs },
+  { onLost: "REQUEUE", maxRetries: 0, maxRecoveries: 0, lostAfterMs: 40_000, onCut: "ABORT" },
 ];
-export const words = ["zero", "one", "two"] as const;
+export const words = ["zero", "one", "two", "three"] as const;
 export const agentNames = ["a1", "a2"] as const;
 export const slots = 2;
 
@@ -36,10 +44,20 @@ export type Operation =
   | { readonly kind: "expire" }
   | { readonly kind: "cordon"; readonly agent: string; readonly on: boolean }
   | { readonly kind: "beat"; readonly agent: string }
-  | { readonly kind: "end"; readonly agent: string }
+  /** The session ends, and what it held is dealt with some time later. */
+  | {
+      readonly kind: "end";
+      readonly agent: string;
+      readonly how: GiveUp["how"];
+      readonly lateMs: number;
+    }
+  | { readonly kind: "expireHolds" }
+  | { readonly kind: "release"; readonly agent: string }
   | {
       readonly kind: "reopen";
       readonly agent: string;
+      /** True when it is another process than before. */
+      readonly fresh: boolean;
       readonly holds: readonly { readonly task: number; readonly word: InventoryWord }[];
     }
   | {

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-import type { InventoryWord, OutcomeKind } from "@remex/domain";
+import type { GiveUp, InventoryWord, OutcomeKind } from "@remex/domain";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, test } from "vitest";
 import { begin, compare, perform } from "./task-model.ts";
 import { agentNames, type Operation } from "./task-operations.ts";
 import { startTaskWorld, type TaskWorld } from "./task-test-kit.ts";
 
-// The store's functions against the pure machine: random operations of two agents on three tasks, stale
+// The store's functions against the pure machine: random operations of two agents on four tasks, stale
 // and repeated words included. After every operation the answers and every task must agree.
 
 const agent = fc.constantFrom(...agentNames);
-const taskIndex = fc.nat(2);
+const taskIndex = fc.nat(3);
 /** Who speaks of an attempt: mostly the agent that it was offered to. */
 const speaker = fc.constantFrom("holder", "holder", "holder", ...agentNames);
 /** Which attempt is meant: the newest, or one of the older ones. */
@@ -21,7 +21,7 @@ const holds = fc.uniqueArray(
     task: taskIndex,
     word: fc.constantFrom<InventoryWord>("ACCEPTED", "STARTED", "ENDED"),
   }),
-  { selector: ({ task }) => task, maxLength: 3 },
+  { selector: ({ task }) => task, maxLength: 4 },
 );
 const operation: fc.Arbitrary<Operation> = fc.oneof(
   { weight: 3, arbitrary: fc.record({ kind: fc.constant("claim" as const), agent }) },
@@ -87,8 +87,26 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     arbitrary: fc.record({ kind: fc.constant("cordon" as const), agent, on: fc.boolean() }),
   },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant("beat" as const), agent }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("end" as const), agent }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("reopen" as const), agent, holds }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("end" as const),
+      agent,
+      how: fc.constantFrom<GiveUp["how"]>("by_policy", "by_policy", "by_policy", "idle", "at_once"),
+      lateMs: fc.constantFrom(0, 500, 45_000),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("expireHolds" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("release" as const), agent }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("reopen" as const),
+      agent,
+      fresh: fc.boolean(),
+      holds,
+    }),
+  },
   {
     weight: 2,
     arbitrary: fc.record({
@@ -107,7 +125,7 @@ describe("the store's functions and the machine", () => {
   });
   afterAll(() => world.stop());
 
-  test("PROTOCOL-I1-I2-I4-I7-I9-I20: they agree over random histories", async () => {
+  test("PROTOCOL-I1-I2-I4-I7-I9-I20-H1: they agree over random histories", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(operation, { minLength: 5, maxLength: 60 }), async (operations) => {
         const model = await begin(world);

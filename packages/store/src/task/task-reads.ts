@@ -31,6 +31,9 @@ export interface TaskRow {
   readonly note: string;
   readonly reason: string;
   readonly staleReports: number;
+  /** While it is HELD: when it is given up (Infinity: never), and why its agent's session ended. */
+  readonly heldUntilMs: number;
+  readonly heldReason: string;
 }
 
 // In the order of `shown_fields` in prelude.lua.
@@ -66,8 +69,14 @@ function readRow(id: string, reply: FunctionReply): TaskRow | undefined {
     note: text(),
     reason: text(),
     staleReports: number(),
+    heldUntilMs: instant(text()),
+    heldReason: text(),
   };
   return { ...row, outcome: row.outcome.length === 0 ? undefined : row.outcome };
+}
+
+function instant(text: string): number {
+  return text === "+inf" ? Number.POSITIVE_INFINITY : Number(text);
 }
 
 export const getTasks = taskFunction<

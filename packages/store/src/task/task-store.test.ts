@@ -107,6 +107,7 @@ describe("the life of a task in the store", () => {
     expect(depths.kind === "depths" && Object.fromEntries(depths.states)).toEqual({
       QUEUED: 0,
       ASSIGNED: 0,
+      HELD: 0,
       SUCCEEDED: 1,
       FAILED: 1,
       CANCELED: 0,
@@ -136,6 +137,7 @@ describe("the life of a task in the store", () => {
       agent: "a1",
       session,
       reason: "lease_expired",
+      endedAtMs: world.now,
       most: 10,
     });
     expect(given).toMatchObject({ kind: "given_up", attempts: 1 });

@@ -7,10 +7,12 @@ import type { TaskCall } from "./task-call.ts";
 import { getTasks, listTasks, queueDepths, readAttempt, readChanges } from "./task-reads.ts";
 import {
   cancelTasks,
+  expireHolds,
   expireOffers,
   giveUpSession,
   listCancels,
   reconcileInventories,
+  releaseHeld,
   trimEnded,
 } from "./task-upkeep.ts";
 import {
@@ -43,6 +45,10 @@ export interface TaskStore {
   readonly expireOffers: Call<typeof expireOffers>;
   readonly reconcile: Call<typeof reconcileInventories>;
   readonly giveUp: Call<typeof giveUpSession>;
+  /** Gives held work up that is due (H1). */
+  readonly expireHolds: Call<typeof expireHolds>;
+  /** Gives an agent's held work up on an operator's word that the agent is gone (H1, O3). */
+  readonly releaseHeld: Call<typeof releaseHeld>;
   readonly cancel: Call<typeof cancelTasks>;
   readonly listCancels: Call<typeof listCancels>;
   readonly get: Call<typeof getTasks>;
@@ -69,6 +75,8 @@ export function createTaskStore(store: Store, now: () => number | "" = () => "")
     expireOffers: bind(expireOffers),
     reconcile: bind(reconcileInventories),
     giveUp: bind(giveUpSession),
+    expireHolds: bind(expireHolds),
+    releaseHeld: bind(releaseHeld),
     cancel: bind(cancelTasks),
     listCancels: bind(listCancels),
     get: bind(getTasks),

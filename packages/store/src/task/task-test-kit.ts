@@ -102,6 +102,8 @@ export function submission(word: string, fields: Partial<SubmitItem> = {}): Subm
     onLost: "REQUEUE",
     maxRetries: 0,
     maxRecoveries: 3,
+    onCut: undefined,
+    lostAfterMs: undefined,
     ...fields,
   };
 }

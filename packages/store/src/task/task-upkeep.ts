@@ -71,25 +71,60 @@ export const giveUpSession = taskFunction<
     readonly agent: string;
     readonly session: string;
     readonly reason: string;
+    /** When it ended, by the store's clock: `lost_after` counts from then. */
+    readonly endedAtMs: number;
     readonly most: number;
   },
   /** `alive`: the session is not over, nothing changed. `more`: call again. */
   | { readonly kind: "alive" }
-  | { readonly kind: "given_up"; readonly attempts: number; readonly more: boolean }
+  | {
+      readonly kind: "given_up";
+      readonly attempts: number;
+      /** Attempts that are HELD from now on (H1). */
+      readonly held: number;
+      readonly more: boolean;
+    }
 >({
   name: "give_up_session_v1",
-  args: ({ agent, session, reason, most }) => [agent, session, reason, most],
+  args: ({ agent, session, reason, endedAtMs, most }) => [agent, session, reason, endedAtMs, most],
   parse: (reply) => {
     if (String(reply) === "alive") return { kind: "alive" };
+    const [attempts, held, left] = parseJson<[number, number, number]>(reply);
+    return { kind: "given_up", attempts, held, more: left === 1 };
+  },
+});
+
+export const expireHolds = taskFunction<
+  TaskCall & { readonly most: number },
+  { readonly kind: "expired"; readonly attempts: readonly HeldAttempt[] }
+>({
+  name: "expire_holds_v1",
+  args: ({ most }) => [most],
+  parse: (reply) => ({ kind: "expired", attempts: readHeld(reply) }),
+});
+
+export const releaseHeld = taskFunction<
+  TaskCall & {
+    readonly agent: string;
+    /** The operator's word: nothing of this agent runs any more. */
+    readonly word: "gone";
+    readonly most: number;
+  },
+  { readonly kind: "released"; readonly attempts: number; readonly more: boolean }
+>({
+  name: "release_held_v1",
+  args: ({ agent, word, most }) => [agent, word, most],
+  parse: (reply) => {
+    if (String(reply) === "not_said") throw new Error('release_held takes the word "gone" alone');
     const [attempts, left] = parseJson<[number, number]>(reply);
-    return { kind: "given_up", attempts, more: left === 1 };
+    return { kind: "released", attempts, more: left === 1 };
   },
 });
 
 export interface CancelAnswer {
   /** State now; empty when there is no such task. */
   readonly state: TaskStateName | "";
-  /** Whom to tell: a running attempt (state ASSIGNED) or a withdrawn offer (CANCELED). */
+  /** Whom to tell: a running attempt (state ASSIGNED) or a withdrawn offer (CANCELED); nobody of HELD work. */
   readonly tell: HeldAttempt | undefined;
 }
 

@@ -23,6 +23,10 @@ export interface SubmitItem {
   readonly onLost: OnLost;
   readonly maxRetries: number;
   readonly maxRecoveries: number;
+  /** What a cut-off agent does with it; undefined: what group or deployment say. */
+  readonly onCut: "CONTINUE" | "ABORT" | undefined;
+  /** How long it is held when its agent FAILED (H1); undefined: what group or deployment say. */
+  readonly lostAfterMs: number | undefined;
 }
 
 export type SubmitAnswer =
@@ -56,6 +60,8 @@ function packSubmission(item: SubmitItem): unknown[] {
   if (item.onLost !== "REQUEUE") extra.push("onLost", item.onLost);
   if (item.maxRetries !== 0) extra.push("maxRetries", item.maxRetries);
   if (item.maxRecoveries !== defaultMaxRecoveries) extra.push("maxRecoveries", item.maxRecoveries);
+  if (item.onCut !== undefined) extra.push("onCut", item.onCut);
+  if (item.lostAfterMs !== undefined) extra.push("lostAfterMs", item.lostAfterMs);
   return [
     item.id,
     item.key,

@@ -93,6 +93,7 @@ export function configOf(record: DeploymentProjectionRecord): DeploymentConfig {
     limitMs: durations.value.serverLimitMs,
     intervalVersion: record.intervalVersion,
     onCut: settings.onCut,
+    lostAfterMs: settings.lostAfterMs,
     maxSlotCost: settings.maxSlotCost,
     maxPayloadBytes: settings.maxPayloadBytes,
     maxQueued: settings.maxQueuedTasks,

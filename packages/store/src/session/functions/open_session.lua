@@ -43,6 +43,8 @@ redis.call('HSET', key, 'session', opened, 'state', 'OPEN', 'generation', 1, 'be
   'beatAtMs', now, 'openedAtMs', now, 'availability', availability, 'health', 'REGISTERED',
   'healthReason', '', 'healthSinceMs', now, 'slotsUsed', 0, 'beaten', 0)
 redis.call('HSETNX', key, 'staleReports', 0)
+-- What another process held is not judged by what this one does not hold (H1).
+if old.instance ~= facts.instance then redis.call('HSET', key, 'instanceFrom', opened) end
 redis.call('ZADD', keys.leases, now, agent)
 redis.call('ZADD', keys.due, now + limits.degraded, agent)
 redis.call('ZADD', keys.names, 0, agent)

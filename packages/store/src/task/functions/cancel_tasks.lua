@@ -1,4 +1,5 @@
--- Wishes that tasks end (C4): queued and offered ones are CANCELED at once, running ones when their agent reports.
+-- Wishes that tasks end (C4): queued and offered ones are CANCELED at once, running ones when their agent reports,
+-- held ones when their agent comes back with them or they are given up.
 -- Callers: scheduler.
 -- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] JSON list of ids.
 -- Returns a refusal, or a JSON list with, per id, {state now or '' when unknown, agent, session, attempt}; the last
@@ -25,7 +26,7 @@ for i, id in ipairs(cjson.decode(ARGV[3])) do
     answers[i] = { redis.call('HGET', row.key, 'remembered') or '', '', '', '' }
   elseif row.state == 'QUEUED' then
     answers[i] = cancel_queued(row)
-  elseif row.state ~= 'ASSIGNED' then
+  elseif row.state ~= 'ASSIGNED' and row.state ~= 'HELD' then
     answers[i] = { row.state, '', '', '' }
   elseif row.stage == 'OFFERED' then
     task.conclude(call, row, 'DECLINED', 'canceled', 'CANCELED', nil, 'canceled')
@@ -36,7 +37,7 @@ for i, id in ipairs(cjson.decode(ARGV[3])) do
       redis.call('HSET', call.tag .. ':cancels', id, row.agent)
       told[#told + 1] = row.agent
     end
-    answers[i] = { 'ASSIGNED', row.agent, row.session, row.attempt }
+    answers[i] = row.state == 'HELD' and { 'HELD', '', '', '' } or { 'ASSIGNED', row.agent, row.session, row.attempt }
   end
 end
 task.finish(call)

@@ -8,16 +8,19 @@ local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
 local groups = cjson.decode(ARGV[3])
 local limit_ms = tonumber(redis.call('HGET', KEYS[1], 'limitMs') or 30000)
+local policies = task.policies(KEYS[1])
 
+-- Why the session may not start anything; and what its cut-off work does where the task does not say.
 local function session_problem(agent, session)
-  local v = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'availability', 'beatAtMs')
+  local v = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'availability', 'beatAtMs', 'group', 'kind')
   if v[1] ~= session or v[2] == 'ENDED' then return 'session_ended' end
   if v[2] ~= 'OPEN' then return 'session_ending' end
   if call.now - tonumber(v[4] or 0) >= limit_ms then return 'lease_ended' end
   if v[3] and v[3] ~= 'SCHEDULABLE' then return 'cordoned' end
+  return nil, v[6] == 'TRIGGERER' and 'ABORT' or task.setting(policies, v[5], 'onCut')
 end
 
-local function judge(agent, session, problem, accept)
+local function judge(agent, session, problem, on_cut, accept)
   local row = task.current(call, accept[1], agent, accept[2])
   if not row or row.session ~= session then return 'attempt_stale' end
   if row.stage ~= 'OFFERED' then
@@ -29,7 +32,11 @@ local function judge(agent, session, problem, accept)
     task.conclude(call, row, 'DECLINED', problem, 'QUEUED')
     return problem
   end
-  redis.call('HSET', row.key, 'stage', 'CONFIRMED', 'sequence', accept[3])
+  if (row.on_cut or on_cut) == 'ABORT' then
+    redis.call('HSET', row.key, 'stage', 'CONFIRMED', 'sequence', accept[3], 'aborts', '1')
+  else
+    redis.call('HSET', row.key, 'stage', 'CONFIRMED', 'sequence', accept[3])
+  end
   call.offered[#call.offered + 1] = row.id
   task.change(call, row.id, 'ASSIGNED', row.attempt, 'CONFIRMED', agent)
   return 'confirm'
@@ -37,9 +44,9 @@ end
 
 local answers = {}
 for _, group in ipairs(groups) do
-  local problem = session_problem(group[1], group[2])
+  local problem, on_cut = session_problem(group[1], group[2])
   for _, accept in ipairs(group[3]) do
-    answers[#answers + 1] = judge(group[1], group[2], problem, accept)
+    answers[#answers + 1] = judge(group[1], group[2], problem, on_cut, accept)
   end
 end
 task.finish(call)

@@ -11,7 +11,7 @@ for i = 1, #cancels, 2 do
   local _, row = task.current(call, cancels[i], '', '')
   if row.state == 'ASSIGNED' and row.cancel_wished then
     wished[#wished + 1] = { row.agent, row.session, row.id, row.attempt }
-  else
+  elseif row.state ~= 'HELD' then
     call.cancels[#call.cancels + 1] = cancels[i]
   end
 end

@@ -15,7 +15,7 @@ for _, item in ipairs(cjson.decode(ARGV[3])) do
       redis.call('HSET', row.key, 'note', item[4])
     elseif row.stage == 'CONFIRMED' then
       redis.call('HSET', row.key, 'stage', 'STARTED', 'startedAtMs', call.now_text)
-      task.change(call, row.id, 'ASSIGNED', row.attempt, 'STARTED', row.agent)
+      task.change(call, row.id, row.state, row.attempt, 'STARTED', row.agent)
     end
   end
 end

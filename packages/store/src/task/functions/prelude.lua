@@ -2,9 +2,10 @@
 --
 -- Keys, all under the deployment's tag: task:<id> hash; lane:<lane> zset (score -priority, member
 -- <16 digits>:<id>); lanes set of the lanes that hold tasks; held:<agent> hash task -> attempt, with
--- the field `slots` for the sum of their slot costs; offers zset id -> deadline; submitted list of ids,
--- oldest first; ended list of <ms>:<id>; cancels hash id -> agent; counts hash; changes stream; watched
--- string, there while somebody reads the history.
+-- the field `slots` for the sum of the slot costs of those that are not HELD; offers zset id -> deadline;
+-- holds zset id -> when held work is given up (+inf: never); submitted list of ids, oldest first; ended
+-- list of <ms>:<id>; cancels hash id -> agent; counts hash; changes stream; watched string, there while
+-- somebody reads the history.
 --
 -- This is the hot path of the whole product: a call of Redis costs about 2 us in here and a new string
 -- half of that, so lists are gathered flat and joined once.
@@ -18,7 +19,7 @@ function task.begin(config_key, epoch, now)
   return {
     tag = tag, task_prefix = tag .. ':task:', epoch = epoch, now = at, now_text = string.format('%.0f', at),
     changes = {}, change_fields = 0, counts = {}, enqueued = {}, released = {}, freed = {}, offered = {}, ended = {},
-    cancels = {},
+    cancels = {}, unheld = {},
   }
 end
 
@@ -37,27 +38,34 @@ function task.count(call, name, delta)
   call.counts[name] = (call.counts[name] or 0) + delta
 end
 
--- Frees what an attempt held.
-function task.release(call, id, agent, slot_cost)
+-- Frees what an attempt held; held work has given its slots back before (H1).
+local function release(call, row)
+  local agent = row.agent
   local ids = call.released[agent]
   if not ids then
     ids = {}
-    call.released[agent], call.freed[agent] = ids, 0
+    call.released[agent] = ids
   end
-  ids[#ids + 1] = id
-  call.freed[agent] = call.freed[agent] + slot_cost
-  call.offered[#call.offered + 1] = id
+  ids[#ids + 1] = row.id
+  if row.state == 'HELD' then
+    call.unheld[#call.unheld + 1] = row.id
+    redis.call('HDEL', row.key, 'heldUntilMs', 'heldReason')
+  else
+    call.freed[agent] = (call.freed[agent] or 0) + row.slot_cost
+    call.offered[#call.offered + 1] = row.id
+  end
 end
 
--- The current attempt when `agent` holds `attempt`, else nil; and what was read.
+-- The current attempt, held work included, when `agent` holds `attempt`, else nil; and what was read.
 function task.current(call, id, agent, attempt)
   local key = call.task_prefix .. id
-  local v = redis.call('HMGET', key, 'state', 'attempt', 'stage', 'agent', 'session', 'slotCost', 'cancelWished', 'sequence')
+  local v = redis.call('HMGET', key, 'state', 'attempt', 'stage', 'agent', 'session', 'slotCost', 'cancelWished', 'sequence', 'onCut')
   local row = {
     id = id, key = key, state = v[1], attempt = v[2], stage = v[3], agent = v[4], session = v[5],
     slot_cost = v[6] and tonumber(v[6]) or 1, cancel_wished = v[7] == '1', sequence = v[8] and tonumber(v[8]) or 0,
+    on_cut = v[9],
   }
-  if v[1] == 'ASSIGNED' and v[2] == attempt and v[4] == agent then return row, row end
+  if v[2] == attempt and v[4] == agent and (v[1] == 'ASSIGNED' or v[1] == 'HELD') then return row, row end
   return nil, row
 end
 
@@ -86,8 +94,8 @@ function task.conclude(call, row, stage, reason, state, counter, task_reason, se
   set[last + 1], set[last + 2], set[last + 3], set[last + 4] = 'state', state, 'stage', stage
   set[last + 5], set[last + 6] = state == 'QUEUED' and 'attemptEndedAtMs' or 'endedAtMs', call.now_text
   if reason then set[last + 7], set[last + 8] = 'attemptReason', reason end
-  task.release(call, id, row.agent, row.slot_cost)
-  task.count(call, 'ASSIGNED', -1)
+  release(call, row)
+  task.count(call, row.state, -1)
   task.count(call, state, 1)
   if row.cancel_wished then call.cancels[#call.cancels + 1] = id end
   if state == 'QUEUED' then
@@ -106,7 +114,7 @@ end
 function task.forget_attempt(key)
   local v = redis.call('HMGET', key, 'attempt', 'stage', 'outcomeDigest', 'earlier')
   if v[2] == 'ENDED' then redis.call('HSET', key, 'earlier', (v[4] or '') .. v[1] .. '=' .. v[3] .. ';') end
-  redis.call('HDEL', key, 'startedAtMs', 'attemptEndedAtMs', 'attemptReason', 'outcome', 'outcomeDigest', 'sequence')
+  redis.call('HDEL', key, 'startedAtMs', 'attemptEndedAtMs', 'attemptReason', 'outcome', 'outcomeDigest', 'sequence', 'aborts')
 end
 
 -- Publishes a wake-up; a lost one costs one sweep.
@@ -133,11 +141,11 @@ function task.finish(call)
   local woken = task.write_lanes(call)
   if #woken > 0 then task.wake(call, { lanes = woken }) end
   for agent, ids in pairs(call.released) do
-    local held = tag .. ':held:' .. agent
-    redis.call('HDEL', held, unpack(ids))
-    redis.call('HINCRBY', held, 'slots', -call.freed[agent])
+    redis.call('HDEL', tag .. ':held:' .. agent, unpack(ids))
   end
+  for agent, slots in pairs(call.freed) do redis.call('HINCRBY', tag .. ':held:' .. agent, 'slots', -slots) end
   if #call.offered > 0 then redis.call('ZREM', tag .. ':offers', unpack(call.offered)) end
+  if #call.unheld > 0 then redis.call('ZREM', tag .. ':holds', unpack(call.unheld)) end
   if #call.ended > 0 then redis.call('RPUSH', tag .. ':ended', unpack(call.ended)) end
   if #call.cancels > 0 then redis.call('HDEL', tag .. ':cancels', unpack(call.cancels)) end
   write_changes(call)

@@ -14,7 +14,7 @@ for _, lane in ipairs(redis.call('SMEMBERS', call.tag .. ':lanes')) do
     depths[#depths + 1] = depth
   end
 end
-for _, state in ipairs({ 'QUEUED', 'ASSIGNED', 'SUCCEEDED', 'FAILED', 'CANCELED' }) do
+for _, state in ipairs({ 'QUEUED', 'ASSIGNED', 'HELD', 'SUCCEEDED', 'FAILED', 'CANCELED' }) do
   counts[#counts + 1] = state
   counts[#counts + 1] = tonumber(redis.call('HGET', call.tag .. ':counts', state) or 0)
 end

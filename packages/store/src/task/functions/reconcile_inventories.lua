@@ -1,4 +1,5 @@
--- Compares what agents hold with what the store holds for them (S6, S7), and binds what is current to their session.
+-- Compares what agents hold with what the store holds for them (S6, S7), and binds what is current to their
+-- session, held work too (H1).
 -- Callers: scheduler.
 -- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] JSON list of {agent, session, sequence,
 -- list of {id, attempt, ACCEPTED|STARTED|ENDED}}.
@@ -8,17 +9,13 @@
 local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
 
-local function bind(row, session)
-  if row.session ~= session then redis.call('HSET', row.key, 'session', session) end
-end
-
 local function lost_at_no_cost(row)
   task.conclude(call, row, 'LOST', 'not_in_inventory', task.at_no_cost(row))
 end
 
 local function judge_entry(row, session, word)
   if word == 'ENDED' then
-    if row and row.stage ~= 'OFFERED' then bind(row, session) end
+    if row and row.stage ~= 'OFFERED' then task.bind(call, row, session) end
     return 'REPORT'
   end
   if not row then return 'KILL' end
@@ -32,14 +29,17 @@ local function judge_entry(row, session, word)
   elseif row.stage == 'OFFERED' then
     return 'KILL'
   end
-  bind(row, session)
+  task.bind(call, row, session)
   return 'KEEP'
 end
 
-local function judge_absent(row, session, sequence)
+-- What another process held is not meant: it may still run there, and `lost_after` decides (H1).
+local function judge_absent(row, session, sequence, instance_from)
   if row.stage == 'OFFERED' then
     if row.session ~= session then lost_at_no_cost(row) end
   elseif row.session == session and sequence < row.sequence then
+    return
+  elseif instance_from and row.session ~= instance_from and task.not_after(row.session, instance_from) then
     return
   elseif row.stage == 'CONFIRMED' then
     lost_at_no_cost(row)
@@ -52,7 +52,7 @@ local answers = {}
 for _, inventory in ipairs(cjson.decode(ARGV[3])) do
   local agent, session, sequence = inventory[1], inventory[2], inventory[3]
   local verdicts, wished, named = {}, {}, {}
-  local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state')
+  local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'instanceFrom')
   local current = standing[1] == session and standing[2] ~= 'ENDED'
   for i, entry in ipairs(inventory[4]) do
     local row = task.current(call, entry[1], agent, entry[2])
@@ -65,7 +65,7 @@ for _, inventory in ipairs(cjson.decode(ARGV[3])) do
   for i = 1, #held, 2 do
     if held[i] ~= 'slots' and not named[held[i]] then
       local row = task.current(call, held[i], agent, held[i + 1])
-      if row then judge_absent(row, session, sequence) end
+      if row then judge_absent(row, session, sequence, standing[3]) end
     end
   end
   answers[#answers + 1] = '[' .. core.list(verdicts) .. ',' .. core.list(wished) .. ']'

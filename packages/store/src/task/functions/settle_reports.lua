@@ -21,7 +21,7 @@ local function refuse(row, report)
   local digest = taken_digest(row, report[2])
   if digest then return digest == report[7] and 'DUPLICATE' or 'CONFLICT' end
   redis.call('HINCRBY', row.key, 'staleReports', 1)
-  local superseded = row.state == 'ASSIGNED' and row.attempt ~= report[2] and row.attempt or ''
+  local superseded = (row.state == 'ASSIGNED' or row.state == 'HELD') and row.attempt ~= report[2] and row.attempt or ''
   local reason = row.attempt == report[2] and (row.stage == 'OFFERED' and 'not_confirmed' or 'not_held')
     or row.state == 'CANCELED' and 'canceled' or 'superseded'
   return { 'STALE', superseded, reason }
@@ -47,7 +47,7 @@ local function take(row, report, outcome)
   local to_set = { 'outcome', outcome, 'outcomeDigest', report[7] }
   if report[9] == 1 and row.stage == 'CONFIRMED' then
     to_set[5], to_set[6] = 'startedAtMs', call.now_text
-    task.change(call, row.id, 'ASSIGNED', row.attempt, 'STARTED', row.agent)
+    task.change(call, row.id, row.state, row.attempt, 'STARTED', row.agent)
   end
   task.conclude(call, row, 'ENDED', nil, state, counter, task_reason, to_set, kind, report[5], report[6])
   return 'ACCEPTED'

@@ -64,8 +64,9 @@ export declare type TaskSpec = Message<"remex.common.v1.TaskSpec"> & {
   onCut: OnCut;
 
   /**
-   * How long work of a lost agent is held before it is given up. Absence means what the group, then
-   * the deployment, says.
+   * How long work of a lost agent is held before it is given up, counted from its failure: at most 30
+   * days, or 315,576,000,000 s for never, that is until an operator says that the agent is gone. Work
+   * under ABORT is not held. Absence means what the group, then the deployment, says.
    *
    * @generated from field: google.protobuf.Duration lost_after = 7;
    */
@@ -203,8 +204,9 @@ export declare type TaskSpecJson = {
   onCut?: OnCutJson;
 
   /**
-   * How long work of a lost agent is held before it is given up. Absence means what the group, then
-   * the deployment, says.
+   * How long work of a lost agent is held before it is given up, counted from its failure: at most 30
+   * days, or 315,576,000,000 s for never, that is until an operator says that the agent is gone. Work
+   * under ABORT is not held. Absence means what the group, then the deployment, says.
    *
    * @generated from field: google.protobuf.Duration lost_after = 7;
    */

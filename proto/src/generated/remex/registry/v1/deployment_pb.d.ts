@@ -142,8 +142,9 @@ export declare type DeploymentSettings = Message<"remex.registry.v1.DeploymentSe
   onCut: OnCut;
 
   /**
-   * How long work of a lost agent is held. Default 0. Values above 0 are refused until held work is
-   * served.
+   * How long work of a lost agent is held before it is given up, counted from its failure: at most 30
+   * days, or 315,576,000,000 s for never, that is until an operator says that the agent is gone.
+   * Default 0.
    *
    * @generated from field: google.protobuf.Duration lost_after = 5;
    */
@@ -236,8 +237,9 @@ export declare type DeploymentSettingsJson = {
   onCut?: OnCutJson;
 
   /**
-   * How long work of a lost agent is held. Default 0. Values above 0 are refused until held work is
-   * served.
+   * How long work of a lost agent is held before it is given up, counted from its failure: at most 30
+   * days, or 315,576,000,000 s for never, that is until an operator says that the agent is gone.
+   * Default 0.
    *
    * @generated from field: google.protobuf.Duration lost_after = 5;
    */

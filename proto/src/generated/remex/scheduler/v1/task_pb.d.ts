@@ -264,6 +264,14 @@ export declare type Task = Message<"remex.scheduler.v1.Task"> & {
    * @generated from field: uint32 stale_reports = 16;
    */
   staleReports: number;
+
+  /**
+   * When held work is given up, by the store's clock. Absence means that the task is not HELD, or is held
+   * until an operator says that its agent is gone.
+   *
+   * @generated from field: google.protobuf.Timestamp held_until = 17;
+   */
+  heldUntil?: Timestamp | undefined;
 };
 
 /**
@@ -383,6 +391,14 @@ export declare type TaskJson = {
    * @generated from field: uint32 stale_reports = 16;
    */
   staleReports?: number;
+
+  /**
+   * When held work is given up, by the store's clock. Absence means that the task is not HELD, or is held
+   * until an operator says that its agent is gone.
+   *
+   * @generated from field: google.protobuf.Timestamp held_until = 17;
+   */
+  heldUntil?: TimestampJson;
 };
 
 /**
@@ -595,7 +611,8 @@ export enum TaskState {
   ASSIGNED = 2,
 
   /**
-   * Its agent is lost and `lost_after` runs. Reserved.
+   * Its agent is lost, its work may still run there, and `lost_after` runs: the agent may come back with
+   * it, and its result is taken.
    *
    * @generated from enum value: TASK_STATE_HELD = 3;
    */
