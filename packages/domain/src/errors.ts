@@ -74,6 +74,10 @@ export const failures = {
     "invalid_argument",
     "queue name {value} is not valid: use 1 to 63 of a-z, A-Z, 0-9, _, - and ., beginning with a letter or digit",
   ),
+  group_name_invalid: failure(
+    "invalid_argument",
+    "group name {value} is not valid: use 1 to 63 of a-z, A-Z, 0-9, _, - and ., beginning with a letter or digit",
+  ),
   labels_invalid: failure("invalid_argument", "the labels are not valid: {problem}"),
   capabilities_invalid: failure(
     "invalid_argument",
@@ -184,6 +188,22 @@ export const failures = {
   queue_not_empty: failure(
     "failed_precondition",
     "queue {queue} of deployment {deployment} still holds {tasks} tasks; wait or cancel them",
+  ),
+  agent_busy: failure(
+    "failed_precondition",
+    "agent {agent} of deployment {deployment} still runs {tasks} tasks; empty it first with `remex agents drain {agent}`, or kill them with `remex agents delete {agent} --force`",
+  ),
+  agent_work_held: failure(
+    "failed_precondition",
+    "agent {agent} of deployment {deployment} is away and {tasks} tasks are held for it; if it will not come back, say so: `remex agents delete {agent} --gone`",
+  ),
+  agent_not_gone: failure(
+    "failed_precondition",
+    "agent {agent} of deployment {deployment} was heard {ageSeconds} s ago; stop it and say so again in {goneInSeconds} s, or use `remex agents delete {agent} --force`",
+  ),
+  agent_deleted: failure(
+    "failed_precondition",
+    "agent {agent} of deployment {deployment} was deleted by an operator: {fix}",
   ),
   queue_is_default: failure("failed_precondition", "queue default cannot be deleted"),
   last_admin_key: failure(

@@ -49,6 +49,13 @@ export function parseQueueName(text: string): Parsed<QueueName> {
     : { ok: false, failure: failureOf("queue_name_invalid", { value: quoted(text) }) };
 }
 
+/** Groups are named like queues. */
+export function parseGroupName(text: string): Parsed<string> {
+  return queuePattern.test(text)
+    ? { ok: true, value: text }
+    : { ok: false, failure: failureOf("group_name_invalid", { value: quoted(text) }) };
+}
+
 /** A text that is no task id names no task, so the failure is `task_unknown`. */
 export function parseTaskId(text: string, deployment: string): Parsed<TaskId> {
   return taskPattern.test(text)

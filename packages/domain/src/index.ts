@@ -2,6 +2,19 @@
 // The public door of @remex/domain: names only, no code.
 
 export {
+  type AgentControl,
+  type AgentStanding,
+  availabilityOf,
+  type ControlEvent,
+  decideDelete,
+  decideGone,
+  freeGroup,
+  type GroupControl,
+  isNameHeld,
+  nameHeldMs,
+  stepControl,
+} from "./agent-control.ts";
+export {
   type DeploymentSettings,
   decideSettingFailures,
   defaultDeploymentSettings,
@@ -37,6 +50,7 @@ export {
   type Parsed,
   parseAgentName,
   parseDeploymentId,
+  parseGroupName,
   parseIdempotencyKey,
   parseQueueName,
   parseTaskId,

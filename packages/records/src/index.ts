@@ -1,6 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public door of the records store.
 export type {
+  AgentControlRecord,
+  AgentControlRecords,
+  ChangeControlResult,
+  ControlChanges,
+  GroupRecord,
+  TombstoneRecord,
+} from "./agent-control/agent-control-records.ts";
+export type {
   AgentTokenPage,
   AgentTokenPageRequest,
   AgentTokenRecord,

@@ -4,7 +4,12 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { defaultDeploymentSettings } from "@remex/domain";
+import {
+  type AgentControl,
+  defaultDeploymentSettings,
+  freeGroup,
+  type GroupControl,
+} from "@remex/domain";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type AuditEntryContent, findBrokenAuditEntry } from "./audit/audit-chain.ts";
 import { openRecords, type Records } from "./records.ts";
@@ -377,6 +382,90 @@ describe.each(engines)("records on $name", (engine) => {
         beforeNumber: ofX[0]?.number ?? 0,
       });
       expect(rest.map((entry) => entry.entry)).toEqual(["b"]);
+    });
+  });
+
+  describe("what operators decided about agents", () => {
+    const schedulable = { kind: "schedulable" } as const;
+    const cordoned = { kind: "cordoned", note: "disk" } as const;
+    const change = (control: AgentControl, agent = "a", buriedInstance?: string) =>
+      records.agentControls.change({
+        ...{ deployment: "default", agent, nowMs: 5, decide: () => control },
+        ...(buriedInstance === undefined ? {} : { buriedInstance }),
+      });
+    const changeGroup = (control: GroupControl) =>
+      records.agentControls.changeGroup({
+        ...{ deployment: "default", group: "west", nowMs: 5, decide: () => control },
+      });
+
+    test("PROTOCOL-O1 PROTOCOL-D6: each change raises the deployment's revision, the same again does not", async () => {
+      await createDeployment();
+      const first = await change(cordoned);
+      expect(first).toMatchObject({ kind: "changed", record: { revision: 1, control: cordoned } });
+      expect(await change(cordoned)).toMatchObject({ kind: "unchanged", record: { revision: 1 } });
+      const { revision } = await records.agentControls.listChanges("default", 0);
+      expect(await changeGroup({ cordoned: true, note: "" })).toMatchObject({
+        kind: "changed",
+        record: { revision: revision + 1 },
+      });
+      const later = await records.agentControls.listChanges("default", revision);
+      expect(later).toMatchObject({ agents: [], groups: [{ group: "west" }], tombstones: [] });
+      expect((await records.agentControls.revisions()).get("default")).toBe(later.revision);
+    });
+
+    test("every control is read as it was written", async () => {
+      await createDeployment();
+      const controls: AgentControl[] = [
+        schedulable,
+        cordoned,
+        { kind: "draining", note: "" },
+        { kind: "draining", note: "upgrade", deadlineAtMs: 1_800_000_000_000 },
+        { kind: "deleted", note: "", nameFreeAtMs: 1_800_000_000_000 },
+      ];
+      for (const control of controls) {
+        await change(control);
+        expect((await records.agentControls.load("default", "a"))?.control).toEqual(control);
+      }
+      const groups: GroupControl[] = [
+        { cordoned: true, note: "x", onCut: "ABORT", lostAfterMs: 300_000 },
+        { cordoned: false, note: "", lostAfterMs: Number.POSITIVE_INFINITY },
+        { cordoned: false, note: "", lostAfterMs: 0 },
+        freeGroup,
+      ];
+      for (const control of groups) {
+        await changeGroup(control);
+        expect((await records.agentControls.loadGroup("default", "west"))?.control).toEqual(
+          control,
+        );
+      }
+      expect(await records.agentControls.listGroups("default")).toHaveLength(1);
+    });
+
+    test("PROTOCOL-O3: a buried instance stays buried, over a restore and a second burial", async () => {
+      await createDeployment();
+      const deleted = { kind: "deleted", note: "", nameFreeAtMs: 9 } as const;
+      await change(deleted, "a", "aa");
+      await change(schedulable);
+      await change(deleted, "a", "bb");
+      const { tombstones } = await records.agentControls.listChanges("default", 0);
+      expect(tombstones.map(({ instance }) => instance)).toEqual(["aa", "bb"]);
+    });
+
+    test("a refusal inside a change leaves nothing, and no deployment is made up", async () => {
+      await createDeployment();
+      const refuse = () => {
+        throw new Error("refused");
+      };
+      const asked = { deployment: "default", agent: "a", nowMs: 5, decide: refuse };
+      await expect(records.agentControls.change(asked)).rejects.toThrow("refused");
+      expect(await records.agentControls.listChanges("default", 0)).toMatchObject({ revision: 0 });
+      expect(
+        await records.agentControls.change({
+          ...asked,
+          deployment: "none",
+          decide: () => cordoned,
+        }),
+      ).toEqual({ kind: "deployment_unknown" });
     });
   });
 });

@@ -3,6 +3,10 @@
 
 import { Kysely, sql } from "kysely";
 import {
+  type AgentControlRecords,
+  createAgentControlRecords,
+} from "./agent-control/agent-control-records.ts";
+import {
   type AgentTokenRecords,
   createAgentTokenRecords,
 } from "./agent-token/agent-token-records.ts";
@@ -25,6 +29,7 @@ import { createStoreIdRecords, type StoreIdRecords } from "./store-id/store-id-r
 export interface Records {
   readonly deployments: DeploymentRecords;
   readonly queues: QueueRecords;
+  readonly agentControls: AgentControlRecords;
   readonly agentTokens: AgentTokenRecords;
   readonly operatorKeys: OperatorKeyRecords;
   readonly audit: AuditRecords;
@@ -50,6 +55,7 @@ export async function openRecords(url: string): Promise<Records> {
   return {
     deployments: createDeploymentRecords(db),
     queues: createQueueRecords(db),
+    agentControls: createAgentControlRecords(db),
     agentTokens: createAgentTokenRecords(db),
     operatorKeys: createOperatorKeyRecords(db),
     audit: createAuditRecords(db),

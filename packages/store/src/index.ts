@@ -36,6 +36,7 @@ export {
   type ProjectedDeployment,
   type ProjectResult,
 } from "./deployment/deployment-store.ts";
+export type { ControlRows, GoneReply } from "./session/control-functions.ts";
 export { giveupKey, sessionKey } from "./session/keys.ts";
 export {
   type AgentsReply,

@@ -129,10 +129,68 @@ const pepperFingerprints: Migration = {
   },
 };
 
+const agentControls: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .createTable("agent_controls")
+      .addColumn("deployment", "text", (column) =>
+        column.notNull().references("deployments.deployment"),
+      )
+      .addColumn("agent", "text", (column) => column.notNull())
+      .addColumn("revision", "bigint", (column) => column.notNull())
+      .addColumn("kind", "text", (column) => column.notNull())
+      .addColumn("note", "text", (column) => column.notNull())
+      .addColumn("deadline_at_ms", "bigint")
+      .addColumn("name_free_at_ms", "bigint")
+      .addColumn("changed_at_ms", "bigint", (column) => column.notNull())
+      .addPrimaryKeyConstraint("agent_controls_key", ["deployment", "agent"])
+      .execute();
+    await db.schema
+      .createTable("agent_groups")
+      .addColumn("deployment", "text", (column) =>
+        column.notNull().references("deployments.deployment"),
+      )
+      .addColumn("group_name", "text", (column) => column.notNull())
+      .addColumn("revision", "bigint", (column) => column.notNull())
+      .addColumn("cordoned", "integer", (column) => column.notNull())
+      .addColumn("note", "text", (column) => column.notNull())
+      .addColumn("on_cut", "text")
+      .addColumn("lost_after_ms", "bigint")
+      .addColumn("lost_after_never", "integer", (column) => column.notNull())
+      .addColumn("changed_at_ms", "bigint", (column) => column.notNull())
+      .addPrimaryKeyConstraint("agent_groups_key", ["deployment", "group_name"])
+      .execute();
+    await db.schema
+      .createTable("agent_tombstones")
+      .addColumn("deployment", "text", (column) =>
+        column.notNull().references("deployments.deployment"),
+      )
+      .addColumn("instance", "text", (column) => column.notNull())
+      .addColumn("agent", "text", (column) => column.notNull())
+      .addColumn("revision", "bigint", (column) => column.notNull())
+      .addColumn("deleted_at_ms", "bigint", (column) => column.notNull())
+      .addPrimaryKeyConstraint("agent_tombstones_key", ["deployment", "instance"])
+      .execute();
+    await db.schema
+      .createTable("agent_control_counters")
+      .addColumn("deployment", "text", (column) => column.primaryKey())
+      .addColumn("revision", "bigint", (column) => column.notNull())
+      .execute();
+    for (const table of ["agent_controls", "agent_groups", "agent_tombstones"]) {
+      await db.schema
+        .createIndex(`${table}_by_revision`)
+        .on(table)
+        .columns(["deployment", "revision"])
+        .execute();
+    }
+  },
+};
+
 const provider: MigrationProvider = {
   getMigrations: async () => ({
     "0001_first_tables": firstTables,
     "0002_pepper_fingerprints": pepperFingerprints,
+    "0003_agent_controls": agentControls,
   }),
 };
 

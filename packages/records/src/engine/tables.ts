@@ -12,6 +12,10 @@ export interface Tables {
   audit_entries: AuditEntriesTable;
   audit_heads: AuditHeadsTable;
   store_ids: StoreIdsTable;
+  agent_controls: AgentControlsTable;
+  agent_groups: AgentGroupsTable;
+  agent_tombstones: AgentTombstonesTable;
+  agent_control_counters: AgentControlCountersTable;
 }
 
 interface DeploymentsTable {
@@ -104,4 +108,48 @@ interface StoreIdsTable {
   id: number;
   store_id: string;
   created_at_ms: number;
+}
+
+/** What operators decided about agents, by name. */
+interface AgentControlsTable {
+  deployment: string;
+  agent: string;
+  /** Of the deployment's counter at the last change; what a projection is compared by. */
+  revision: number;
+  kind: string;
+  note: string;
+  /** By the store's clock. */
+  deadline_at_ms: number | null;
+  /** By the store's clock. */
+  name_free_at_ms: number | null;
+  changed_at_ms: number;
+}
+
+interface AgentGroupsTable {
+  deployment: string;
+  group_name: string;
+  revision: number;
+  /** 0 or 1. */
+  cordoned: number;
+  note: string;
+  on_cut: string | null;
+  lost_after_ms: number | null;
+  /** 1 when work is held until an operator says that its agent is gone. */
+  lost_after_never: number;
+  changed_at_ms: number;
+}
+
+/** Instances that are refused for good (O3). */
+interface AgentTombstonesTable {
+  deployment: string;
+  instance: string;
+  agent: string;
+  revision: number;
+  deleted_at_ms: number;
+}
+
+/** One row a deployment, locked by whoever changes what is above. */
+interface AgentControlCountersTable {
+  deployment: string;
+  revision: number;
 }

@@ -123,15 +123,15 @@ describe("forgetting", () => {
     expect((await open()).number).toBeGreaterThan(first.number);
   });
 
-  it("PROTOCOL-O1: one that is back, is cordoned or has work to give up is kept", async () => {
-    for (const agent of ["back", "cordoned", "held"]) {
+  it("PROTOCOL-H1: one that is back, or has work that is held or to be given up, is kept", async () => {
+    for (const agent of ["back", "gives-up", "holds"]) {
       await fixture.sessions.leave("dep", agent, await open(agent), true);
     }
     await open("back");
-    const [, , held] = await fixture.sessions.readGiveups("dep", 10);
+    const [, entry] = await fixture.sessions.readGiveups("dep", 10);
     await giveUpAll();
-    await fixture.redis.zadd("rmx:{dep}:giveup", 1, held?.entry ?? "");
-    await fixture.redis.hset("rmx:{dep}:session:cordoned", "availability", "CORDONED");
+    await fixture.redis.zadd("rmx:{dep}:giveup", 1, entry?.entry ?? "");
+    await fixture.redis.hset("rmx:{dep}:held:holds", { slots: 1, t_1: "1.1" });
     fixture.nowMs += hourMs;
     expect(await forget()).toEqual([]);
     expect((await fixture.sessions.list("dep", "", 10)).agents).toHaveLength(3);

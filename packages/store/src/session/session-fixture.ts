@@ -19,6 +19,8 @@ export interface SessionFixture {
   nowMs: number;
   /** Writes a deployment's configuration as its owner would. */
   project(deployment: string, epoch?: string): Promise<void>;
+  /** Has the functions called with another epoch. */
+  setEpoch(epoch: string): void;
   /** Empties the database and begins with the same epoch. */
   reset(): Promise<void>;
   stop(): Promise<void>;
@@ -68,7 +70,9 @@ export async function startSessionFixture(): Promise<SessionFixture> {
         intervalVersion: 1,
       });
     },
+    setEpoch: (next) => cell.set(next),
     reset: async () => {
+      cell.set(epoch);
       await redis.flushdb();
       await redis.set(globalKeys.epoch, epoch);
     },

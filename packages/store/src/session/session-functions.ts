@@ -26,7 +26,7 @@ export interface Refused {
 }
 
 /** What every function is told. */
-interface Common {
+export interface Common {
   readonly deployment: string;
   /** Empty for Redis TIME; tests pass a number. */
   readonly now: string;
@@ -35,6 +35,8 @@ interface Common {
 export type OpenReply =
   | Refused
   | { readonly kind: "alive"; readonly ageMs: number; readonly freeInMs: number }
+  /** An operator removed it (O3): `buried` when this very instance, else the name is free in `freeInMs`. */
+  | { readonly kind: "deleted"; readonly buried: boolean; readonly freeInMs: number }
   | {
       readonly kind: "opened";
       readonly session: string;
@@ -119,7 +121,7 @@ export type LeaveReply =
   | { readonly kind: "ending"; readonly reason: string };
 
 /** A function that answers with JSON whose `kind` is one of `kinds` (or `refused`). */
-function jsonFunction<Args extends { deployment: string }, Reply extends { kind: string }>(
+export function jsonFunction<Args extends { deployment: string }, Reply extends { kind: string }>(
   name: string,
   kinds: readonly Exclude<Reply["kind"], "refused">[],
   args: (args: Args, epoch: string) => readonly (string | number)[],
@@ -139,7 +141,7 @@ function jsonFunction<Args extends { deployment: string }, Reply extends { kind:
 
 export const openSession = jsonFunction<Common & { agent: string; facts: SessionFacts }, OpenReply>(
   "open_session_v1",
-  ["alive", "opened"],
+  ["alive", "deleted", "opened"],
   ({ now, agent, facts }, epoch) => [epoch, now, agent, JSON.stringify(factsToFields(facts))],
 );
 

@@ -8,6 +8,7 @@ import {
   agentKinds,
   availabilities,
   type Labels,
+  type OnCutSetting,
   parseRef,
   type SessionRef,
 } from "@remex/domain";
@@ -52,10 +53,20 @@ export interface SessionRecord extends SessionFacts {
   readonly beaten: boolean;
   readonly openedAtMs: number;
   readonly availability: Availability;
+  /** What an operator said with the availability; empty when nothing. */
+  readonly controlNote: string;
+  /** While DRAINING, when what still runs is stopped; zero when there is no deadline. */
+  readonly drainAtMs: number;
+  /** What its group says about cut-off work; undefined leaves it to the deployment (section 6). */
+  readonly onCut: OnCutSetting | undefined;
+  /** What its group says, `Infinity` for never; undefined leaves it to the deployment (section 6). */
+  readonly lostAfterMs: number | undefined;
   readonly health: AgentHealthWord;
   readonly healthReason: string;
   readonly healthSinceMs: number;
   readonly slotsUsed: number;
+  /** Attempts that the store holds for it; zero when they were not counted. */
+  readonly tasksHeld: number;
   /** Zero when no other instance asked for the name. */
   readonly conflictAtMs: number;
   readonly staleReports: number;
@@ -106,10 +117,15 @@ export function recordFromFields(
     beaten: text("beaten") === "1",
     openedAtMs: number("openedAtMs"),
     availability: wordOf(availabilities, text("availability")) as Availability,
+    controlNote: text("controlNote"),
+    drainAtMs: number("drainAtMs"),
+    onCut: text("onCut") === "" ? undefined : text("onCut") === "ABORT" ? "ABORT" : "CONTINUE",
+    lostAfterMs: lostAfterFromText(text("lostAfterMs")),
     health: wordOf(agentHealths, text("health")) as AgentHealthWord,
     healthReason: text("healthReason"),
     healthSinceMs: number("healthSinceMs"),
     slotsUsed: number("slotsUsed"),
+    tasksHeld: number("held"),
     conflictAtMs: number("conflictAtMs"),
     staleReports: number("staleReports"),
   };
@@ -120,4 +136,15 @@ function wordOf<Word extends string>(words: readonly Word[], text: string): Word
   if (word === undefined)
     throw new Error(`the store holds ${JSON.stringify(text)}, not a known word`);
   return word;
+}
+
+/** `lost_after` as the store writes it: milliseconds, `never`, or nothing. */
+export function lostAfterToText(lostAfterMs: number | undefined): string {
+  if (lostAfterMs === undefined) return "";
+  return lostAfterMs === Number.POSITIVE_INFINITY ? "never" : String(lostAfterMs);
+}
+
+function lostAfterFromText(text: string): number | undefined {
+  if (text === "") return undefined;
+  return text === "never" ? Number.POSITIVE_INFINITY : Number(text);
 }

@@ -4,6 +4,13 @@
 import type { SessionRef } from "@remex/domain";
 import { plainRead } from "../core/plain-read.ts";
 import type { Store } from "../core/store.ts";
+import {
+  type ControlRows,
+  declareGone,
+  type GoneReply,
+  loadControlsMarker,
+  projectControls,
+} from "./control-functions.ts";
 import { giveupKey, sessionKey } from "./keys.ts";
 import {
   type AgentsReply,
@@ -88,6 +95,16 @@ export interface SessionStore {
     deployment: string,
     giveups: readonly Giveup[],
   ): Promise<Refused | { kind: "cleared"; count: number }>;
+  /** The revision up to which operators' decisions are in effect; undefined when none of this epoch is. */
+  loadControlsMarker(deployment: string): Promise<number | undefined>;
+  /** Puts decisions into effect (D6): those after `from`, the marker that was read before. */
+  projectControls(
+    deployment: string,
+    rows: ControlRows & { readonly revision: number },
+    from: number | undefined,
+  ): Promise<"projected" | "epoch_stale">;
+  /** An operator's word that an agent whose session is over will not come back. */
+  declareGone(deployment: string, agent: string): Promise<GoneReply>;
   countStaleReports(
     deployment: string,
     counts: readonly { agent: string; count: number }[],
@@ -135,6 +152,10 @@ export function createSessionStore(store: Store, now: () => number | "" = () => 
     },
     clearGiveups: (deployment, giveups) =>
       store.call(clearGiveup, { deployment, entries: giveups.map(({ entry }) => entry) }),
+    loadControlsMarker: (deployment) => loadControlsMarker(store, deployment),
+    projectControls: (deployment, rows, from) =>
+      projectControls(store, { deployment, now: at() }, rows, from),
+    declareGone: (deployment, agent) => store.call(declareGone, { deployment, now: at(), agent }),
     countStaleReports: (deployment, counts) =>
       store.call(countStaleReports, { deployment, counts }),
   };

@@ -14,6 +14,7 @@ const recordOf = (agent: string): SessionRecord => ({
   ...{ beatSequence: 0, beatAtMs: 0, beaten: false, openedAtMs: 0, availability: "SCHEDULABLE" },
   ...{ health: "HEALTHY", healthReason: "", healthSinceMs: 0, slotsUsed: 0, conflictAtMs: 0 },
   staleReports: 0,
+  ...{ controlNote: "", drainAtMs: 0, onCut: undefined, lostAfterMs: undefined, tasksHeld: 0 },
 });
 
 function start(names: string[]) {

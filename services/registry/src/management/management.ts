@@ -11,10 +11,10 @@ import { createProjector } from "./projector.ts";
 import { createQueueHandlers } from "./queue-handlers.ts";
 
 export interface ManagementDeps {
-  readonly records: Pick<Records, "deployments" | "queues">;
+  readonly records: Pick<Records, "deployments" | "queues" | "agentControls">;
   readonly store: DeploymentStore;
   readonly tasks: Pick<TaskStore, "depths">;
-  readonly sessions: Pick<SessionStore, "list">;
+  readonly sessions: Pick<SessionStore, "list" | "loadControlsMarker" | "projectControls">;
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 // Keeps Redis as the records say (PROTOCOL D6): at each change, and again with every sweep.
+//
+// Operators' decisions on agents go first, the configuration after them: functions work only where the
+// configuration carries their epoch, so nobody is let in, offered or confirmed before it is known who may
+// not be (D2).
 
 import { remexError } from "@remex/domain";
 import type { DeploymentProjectionRecord, Records } from "@remex/records";
 import type { CancelTimer, Clock, Logger } from "@remex/runtime";
-import type { DeploymentStore } from "@remex/store";
+import type { DeploymentStore, SessionStore } from "@remex/store";
 import { configOf } from "./deployment-messages.ts";
 
 export interface ProjectorDeps {
-  readonly records: Pick<Records, "deployments">;
+  readonly records: Pick<Records, "deployments" | "agentControls">;
   readonly store: Pick<DeploymentStore, "project">;
+  readonly sessions: Pick<SessionStore, "loadControlsMarker" | "projectControls">;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -35,17 +40,26 @@ export function createProjector(deps: ProjectorDeps): Projector {
   let running = false;
   let problem: string | undefined = "deployments are not in effect in redis yet";
 
-  const projectRecord = async (record: DeploymentProjectionRecord): Promise<void> => {
-    const result = await deps.store.project(configOf(record));
+  const projectRecord = async (
+    record: DeploymentProjectionRecord,
+    controls: number,
+  ): Promise<void> => {
+    const { deployment } = record;
+    const decided = await projectDecisions(deps, deployment, controls);
+    const result = decided === "projected" ? await deps.store.project(configOf(record)) : decided;
     if (result === "epoch_stale") {
-      throw new Error(`the epoch that deployment ${record.deployment} was projected in is newer`);
+      throw new Error(`the epoch that deployment ${deployment} was projected in is newer`);
     }
   };
 
   const sweep = async (): Promise<void> => {
     const records = await deps.records.deployments.listProjections();
+    const revisions = await deps.records.agentControls.revisions();
     for (let at = 0; at < records.length; at += projectedAtOnce) {
-      await Promise.all(records.slice(at, at + projectedAtOnce).map(projectRecord));
+      const some = records.slice(at, at + projectedAtOnce);
+      await Promise.all(
+        some.map((record) => projectRecord(record, revisions.get(record.deployment) ?? 0)),
+      );
     }
     problem = undefined;
   };
@@ -69,7 +83,7 @@ export function createProjector(deps: ProjectorDeps): Projector {
       const record = await deps.records.deployments.loadProjection(deployment);
       if (record === undefined) return;
       try {
-        await within(deps.clock, projectWithinMs, projectRecord(record));
+        await within(deps.clock, projectWithinMs, projectRecord(record, Number.MAX_SAFE_INTEGER));
       } catch (cause) {
         const what = `deployment ${deployment}`;
         throw remexError("recorded_not_in_effect", { what }, { cause });
@@ -86,6 +100,19 @@ export function createProjector(deps: ProjectorDeps): Projector {
     },
     problems: () => (problem === undefined ? [] : [problem]),
   };
+}
+
+/** Brings what operators decided into effect, where Redis does not know all of it up to `revision`. */
+async function projectDecisions(
+  deps: Pick<ProjectorDeps, "records" | "sessions">,
+  deployment: string,
+  revision: number,
+): Promise<"projected" | "epoch_stale"> {
+  const marker = await deps.sessions.loadControlsMarker(deployment);
+  if (marker !== undefined && marker >= revision) return "projected";
+  const changes = await deps.records.agentControls.listChanges(deployment, marker ?? 0);
+  if (marker !== undefined && marker >= changes.revision) return "projected";
+  return deps.sessions.projectControls(deployment, changes, marker);
 }
 
 function within<Result>(clock: Clock, limitMs: number, call: Promise<Result>): Promise<Result> {

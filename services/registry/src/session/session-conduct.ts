@@ -152,7 +152,8 @@ export class SessionConduct {
 
   /** Tells the agent that its session is over, and closes the stream. */
   end(live: LiveSession, reason: string): void {
-    const error = endedError(live.sessionText, live.facts.agent, reason).failure;
+    const { agent, deployment } = live.facts;
+    const error = endedError(live.sessionText, agent, reason, deployment).failure;
     const mustChange = error.code !== "session_ended";
     const value = { reason, ...(mustChange ? { error: errorDetailOf(error) } : {}) };
     live.ending = true;

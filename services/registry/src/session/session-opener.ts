@@ -185,6 +185,7 @@ function openRefusal(
   agent: string,
 ): RemexError {
   if (reply.kind === "refused") return remexError("settings_not_in_effect", { deployment });
+  if (reply.kind === "deleted") return deletedRefusal(agent, deployment, reply);
   const ageSeconds = Math.round(reply.ageMs / 1_000);
   const freeInSeconds = Math.ceil(reply.freeInMs / 1_000);
   const facts = { agent, deployment, ageSeconds, freeInSeconds };
@@ -207,14 +208,35 @@ function resumeRefusal(
       return remexError("session_superseded", { session });
     case "ending":
     case "ended":
-      return endedError(session, agent, reply.reason);
+      return endedError(session, agent, reply.reason, deployment);
   }
 }
 
 /** Why a session is over, in the words that tell the agent what to do. */
-export function endedError(session: string, agent: string, reason: string): RemexError {
+export function endedError(
+  session: string,
+  agent: string,
+  reason: string,
+  deployment: string,
+): RemexError {
+  if (reason === "deleted") return deletedRefusal(agent, deployment, { buried: true, freeInMs: 0 });
   if (reason === "token_revoked" || reason === "token_expired") {
     return new RemexError(failureOf(reason));
   }
   return remexError("session_ended", { session, agent, reason });
+}
+
+/** A deleted agent asks again this seldom: only an operator changes the answer (O3). */
+const deletedRetryMs = 300_000;
+
+function deletedRefusal(
+  agent: string,
+  deployment: string,
+  { buried, freeInMs }: { readonly buried: boolean; readonly freeInMs: number },
+): RemexError {
+  const hours = Math.max(1, Math.ceil(freeInMs / 3_600_000));
+  const fix = buried
+    ? `this process is not let in again; end it, or have the name restored with \`remex agents restore ${agent}\` and start it anew`
+    : `use another name, restore this one with \`remex agents restore ${agent}\`, or wait ${hours} h`;
+  return remexError("agent_deleted", { agent, deployment, fix }, { retryAfterMs: deletedRetryMs });
 }

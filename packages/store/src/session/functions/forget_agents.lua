@@ -12,10 +12,10 @@ if refusal then return session.refused(refusal) end
 
 local forgotten = {}
 for _, agent in ipairs(redis.call('ZRANGEBYSCORE', keys.departed, '-inf', now, 'LIMIT', 0, rows)) do
-  local row = session.read(keys, agent, { 'session', 'reason', 'availability' })
+  local row = session.read(keys, agent, { 'session', 'reason' })
   local entry = agent .. '|' .. (row.session or '') .. '|' .. (row.reason or '')
-  -- A cordon outlives its agent's absence, and so does work that is still to be given up.
-  if row.availability == 'SCHEDULABLE' and not redis.call('ZSCORE', keys.giveup, entry) then
+  -- A cordon is in the records and outlives this; work that is held or still to be given up does not.
+  if not redis.call('ZSCORE', keys.giveup, entry) and session.held(keys, agent) == 0 then
     redis.call('DEL', session.key(keys, agent))
     redis.call('ZREM', keys.agents, agent)
     redis.call('ZREM', keys.names, agent)

@@ -6,7 +6,8 @@
 -- ARGV[3] names         JSON    list of names; empty means a page
 -- ARGV[4] after         string  name that the page begins after; empty means from the first
 -- ARGV[5] limit         number  most agents of the page
--- Returns a list: now, then for each agent that exists its name and its hash as a flat list.
+-- Returns a list: now, then for each agent that exists its name and its hash as a flat list, with one
+-- more field `held`: the attempts that the task aggregate holds for it.
 local keys, now = session.keys(KEYS[1]), core.now_ms(ARGV[2])
 local names, after, limit = cjson.decode(ARGV[3]), ARGV[4], tonumber(ARGV[5])
 if #names == 0 then
@@ -17,6 +18,7 @@ local reply = { now }
 for _, name in ipairs(names) do
   local fields = redis.call('HGETALL', session.key(keys, name))
   if #fields > 0 then
+    fields[#fields + 1], fields[#fields + 2] = 'held', session.held(keys, name)
     reply[#reply + 1] = name
     reply[#reply + 1] = fields
   end

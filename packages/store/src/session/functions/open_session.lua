@@ -6,17 +6,21 @@
 -- ARGV[3] agent         string  name of the agent
 -- ARGV[4] facts         JSON    {field: text} of the session hash: instance, registry, kind, ...
 -- Returns JSON: {kind: refused, reason} | {kind: alive, ageMs, freeInMs} (T6)
---   | {kind: opened, session, availability, superseded?}
+--   | {kind: deleted, buried, freeInMs} (O3) | {kind: opened, session, availability, superseded?}
 -- Events: agents; wake when nothing else ended the former session.
 local keys, now = session.keys(KEYS[1]), core.now_ms(ARGV[2])
 local epoch, agent, facts = ARGV[1], ARGV[3], cjson.decode(ARGV[4])
 local refusal = core.refusal(keys.config, epoch)
 if refusal then return session.refused(refusal) end
 
+local control, buried, free_in = session.control(keys, agent, facts.group, facts.instance, now)
+if control.availability == 'DELETED' then
+  return cjson.encode({ kind = 'deleted', buried = buried, freeInMs = math.max(0, free_in) })
+end
 local limits = session.limits(keys)
 local key = session.key(keys, agent)
 local old = session.read(keys, agent,
-  { 'session', 'state', 'instance', 'token', 'beatAtMs', 'availability' })
+  { 'session', 'state', 'instance', 'token', 'beatAtMs' })
 local lives = old.state == 'OPEN' or old.state == 'ENDING'
 if lives and old.instance ~= facts.instance then
   redis.call('HSET', key, 'conflictAtMs', now)
@@ -35,12 +39,12 @@ if redis.call('HGET', keys.numbers, 'epoch') ~= epoch then
 end
 local number = redis.call('HINCRBY', keys.numbers, 'number', 1)
 local opened = epoch .. '.' .. string.format('%d', number)
-local availability = old.availability or 'SCHEDULABLE'
 
 for field, value in pairs(facts) do redis.call('HSET', key, field, value) end
+for field, value in pairs(control) do redis.call('HSET', key, field, value) end
 redis.call('HDEL', key, 'reason', 'endedAtMs', 'conflictAtMs', 'loopTurns', 'runnerState')
 redis.call('HSET', key, 'session', opened, 'state', 'OPEN', 'generation', 1, 'beatSeq', 0,
-  'beatAtMs', now, 'openedAtMs', now, 'availability', availability, 'health', 'REGISTERED',
+  'beatAtMs', now, 'openedAtMs', now, 'health', 'REGISTERED',
   'healthReason', '', 'healthSinceMs', now, 'slotsUsed', 0, 'beaten', 0)
 redis.call('HSETNX', key, 'staleReports', 0)
 -- What another process held is not judged by what this one does not hold (H1).
@@ -55,6 +59,6 @@ session.announce(keys)
 return cjson.encode({
   kind = 'opened',
   session = opened,
-  availability = availability,
+  availability = control.availability,
   superseded = lives and old.session or nil,
 })

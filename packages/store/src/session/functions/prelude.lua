@@ -15,6 +15,7 @@ function session.keys(config)
     giveup = tag .. ':giveup',
     departed = tag .. ':departed',
     numbers = tag .. ':session-numbers',
+    controls = tag .. ':agent-controls',
     changed = {},
     giveups = 0,
   }
@@ -81,8 +82,14 @@ function session.finish(keys, agent, row, reason, health, now)
   session.set_health(keys, agent, row, health, reason, now)
   session.touch(keys, agent, now)
   session.unlist(keys, agent, row)
-  redis.call('ZADD', keys.departed, now + session.forget_after_ms[health], agent)
-  redis.call('ZADD', keys.giveup, now, agent .. '|' .. row.session .. '|' .. reason)
+  local shown = reason == 'deleted' and 0 or session.forget_after_ms[health]
+  redis.call('ZADD', keys.departed, now + shown, agent)
+  session.give_up(keys, agent, row.session, reason, now)
+end
+
+-- Has what an ended session held dealt with by the scheduler, as the reason says.
+function session.give_up(keys, agent, ended, reason, now)
+  redis.call('ZADD', keys.giveup, now, agent .. '|' .. ended .. '|' .. reason)
   keys.giveups = keys.giveups + 1
 end
 

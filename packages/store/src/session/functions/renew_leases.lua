@@ -48,7 +48,11 @@ local function renew(beat)
       'loopTurns', string.format('%d', beat.loopTurns), 'runnerState', beat.runnerState,
       'slotsUsed', beat.slotsUsed)
     for field, value in pairs(beat.facts or {}) do redis.call('HSET', key, field, value) end
-    if beat.facts then session.touch(keys, beat.agent, now) end
+    if beat.facts then
+      -- A beat may state another group, with other decisions of operators.
+      session.apply_control(keys, beat.agent, session.read(keys, beat.agent, session.controlled), now)
+      session.touch(keys, beat.agent, now)
+    end
     redis.call('ZADD', keys.leases, now, beat.agent)
     redis.call('ZADD', keys.due, now + limits.degraded, beat.agent)
     changed = session.set_health(keys, beat.agent, row, health, reason, now)

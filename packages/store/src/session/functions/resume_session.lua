@@ -17,7 +17,7 @@ if refusal then return session.refused(refusal) end
 
 local key = session.key(keys, agent)
 local row = session.read(keys, agent, { 'session', 'state', 'reason', 'instance', 'keyDigest',
-  'generation', 'availability', 'health', 'healthReason' })
+  'generation', 'health', 'healthReason' })
 if row.session ~= claim.session or row.instance ~= claim.instance
   or row.keyDigest ~= claim.keyDigest then
   return cjson.encode({ kind = 'unknown' })
@@ -29,8 +29,11 @@ if claim.generation <= tonumber(row.generation) then
   return cjson.encode({ kind = 'generation', generation = tonumber(row.generation) })
 end
 for field, value in pairs(facts) do redis.call('HSET', key, field, value) end
+-- The agent may have changed its group meanwhile.
+local control = session.control(keys, agent, facts.group, row.instance, now)
+for field, value in pairs(control) do redis.call('HSET', key, field, value) end
 redis.call('HSET', key, 'generation', string.format('%d', claim.generation))
 session.touch(keys, agent, now)
 session.announce(keys)
-return cjson.encode({ kind = 'resumed', availability = row.availability, health = row.health,
+return cjson.encode({ kind = 'resumed', availability = control.availability, health = row.health,
   healthReason = row.healthReason or '' })

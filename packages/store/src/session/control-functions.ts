@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+// The projection of what operators decided about agents and groups (PROTOCOL D6, O1-O3).
+import type { AgentControl, GroupControl } from "@remex/domain";
+import { deploymentTag } from "../core/keys.ts";
+import { plainRead } from "../core/plain-read.ts";
+import type { Store } from "../core/store.ts";
+import { type Common, jsonFunction, type Refused } from "./session-functions.ts";
+import { lostAfterToText } from "./session-record.ts";
+
+/** Rows of the records, each with its revision. */
+export interface ControlRows {
+  readonly agents: readonly {
+    readonly agent: string;
+    readonly revision: number;
+    readonly control: AgentControl;
+  }[];
+  readonly groups: readonly {
+    readonly group: string;
+    readonly revision: number;
+    readonly control: GroupControl;
+  }[];
+  readonly tombstones: readonly { readonly agent: string; readonly instance: string }[];
+}
+
+const projectAvailability = jsonFunction<
+  Common & ControlRows,
+  Refused | { kind: "projected"; groups: number }
+>("project_availability_v1", ["projected"], ({ now, agents, groups, tombstones }, epoch) => [
+  epoch,
+  now,
+  JSON.stringify(agents.map(({ agent, revision, control }) => ({ agent, revision, ...control }))),
+  JSON.stringify(
+    groups.map(({ group, revision, control: { lostAfterMs, ...control } }) => ({
+      ...{ group, revision, ...control },
+      ...(lostAfterMs === undefined ? {} : { lostAfterMs: lostAfterToText(lostAfterMs) }),
+    })),
+  ),
+  JSON.stringify(tombstones.map(({ agent, instance }) => ({ agent, instance }))),
+]);
+
+const applyControls = jsonFunction<
+  Common & { from: string; limit: number; marker: number },
+  Refused | { kind: "applied"; last: string }
+>("apply_controls_v1", ["applied"], ({ now, from, limit, marker }, epoch) => [
+  epoch,
+  now,
+  from,
+  limit,
+  marker,
+]);
+
+export type GoneReply =
+  | Refused
+  | { readonly kind: "unknown" }
+  | { readonly kind: "living"; readonly ageMs: number; readonly goneInMs: number }
+  | { readonly kind: "gone"; readonly session: string };
+
+export const declareGone = jsonFunction<Common & { agent: string }, GoneReply>(
+  "declare_gone_v1",
+  ["unknown", "living", "gone"],
+  ({ now, agent }, epoch) => [epoch, now, agent],
+);
+
+/** Most rows of one call, and most agents of one page. */
+const mostRows = 500;
+
+/** The revision up to which the records are in effect; undefined when nothing of this epoch is. */
+export async function loadControlsMarker(
+  store: Store,
+  deployment: string,
+): Promise<number | undefined> {
+  const key = `${deploymentTag(deployment)}:agent-controls`;
+  const [epoch, marker] = await plainRead("controls", store.redis.hmget(key, "epoch", "marker"));
+  return epoch === store.epoch.current() ? Number(marker ?? 0) : undefined;
+}
+
+/**
+ * Puts rows into effect, of any number, and then says that `revision` is whole. All agents are gone
+ * through when a group changed, or when nothing of this epoch was in effect (`from` is undefined): then
+ * their hashes may be older than what stands beside them.
+ */
+export async function projectControls(
+  store: Store,
+  common: Common,
+  rows: ControlRows & { readonly revision: number },
+  from: number | undefined,
+): Promise<"projected" | "epoch_stale"> {
+  const { agents, groups, tombstones } = rows;
+  let page = from === undefined ? "" : "+";
+  const most = Math.max(agents.length, groups.length, tombstones.length, 1);
+  for (let at = 0; at < most; at += mostRows) {
+    const to = at + mostRows;
+    const reply = await store.call(projectAvailability, {
+      ...common,
+      agents: agents.slice(at, to),
+      groups: groups.slice(at, to),
+      tombstones: tombstones.slice(at, to),
+    });
+    if (reply.kind === "refused") return "epoch_stale";
+    if (groups.length > 0) page = "";
+  }
+  for (;;) {
+    const { revision: marker } = rows;
+    const reply = await store.call(applyControls, {
+      ...common,
+      from: page,
+      limit: mostRows,
+      marker,
+    });
+    if (reply.kind === "refused") return "epoch_stale";
+    if (reply.last === "") return "projected";
+    page = `(${reply.last}`;
+  }
+}
