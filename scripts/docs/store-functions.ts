@@ -9,6 +9,7 @@ export const pageFile = fileURLToPath(new URL("../../docs/store-functions.md", i
 
 /** Which service owns each aggregate of the store. */
 const owners: Readonly<Record<string, string>> = {
+  epoch: "every service; the first that notices a change of the server begins a new one",
   deployment: "registry",
   session: "health-monitor (leases) and registry (sessions)",
   task: "scheduler",

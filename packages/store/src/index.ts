@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public door of the store.
-export { createEpochCell, type EpochCell, ensureEpoch } from "./core/epoch-store.ts";
+export { createEpochCell, type EpochCell } from "./core/epoch-cell.ts";
 export {
   type FunctionLibrary,
   loadFunctionLibraries,
@@ -26,6 +26,7 @@ export {
   type FunctionReply,
   type Store,
   type StoreFunction,
+  type StoreGuards,
 } from "./core/store.ts";
 export { StoreUnavailable } from "./core/store-error.ts";
 export {
@@ -37,6 +38,16 @@ export {
   type ProjectResult,
 } from "./deployment/deployment-store.ts";
 export type { ControlRows, GoneReply } from "./session/control-functions.ts";
+export {
+  askIdentity,
+  type EpochBeginning,
+  type EpochLook,
+  type EpochLookOptions,
+  ensureEpoch,
+  epochLibrary,
+  lookAtEpoch,
+} from "./epoch/epoch-store.ts";
+export { readServerIdentity, type ServerIdentity } from "./epoch/server-identity.ts";
 export { giveupKey, sessionKey } from "./session/keys.ts";
 export {
   type AgentsReply,

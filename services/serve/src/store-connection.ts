@@ -3,12 +3,14 @@
 
 import type { CancelTimer, Clock, Logger, ReadinessPart } from "@remex/runtime";
 import {
+  askIdentity,
   checkRedis,
   createEpochCell,
   createStore,
   deploymentLibrary,
   type EpochCell,
-  ensureEpoch,
+  type EpochLook,
+  lookAtEpoch,
   openRedis,
   pairRecords,
   type RedisConnections,
@@ -16,6 +18,7 @@ import {
   sessionLibrary,
   taskLibrary,
 } from "@remex/store";
+import { createConnectionGate } from "./connection-gate.ts";
 
 export interface StoreConnectionDeps {
   readonly redisUrl: string;
@@ -34,6 +37,8 @@ export interface StoreConnection {
   readonly fit: Promise<void>;
   /** Calls back whenever Redis was found fit after it was not, or has another epoch. */
   onFit(listener: () => void): void;
+  /** An agent says that it has seen this epoch; a greater one than the store's is looked into at once. */
+  claimEpoch(epoch: number): void;
   close(): void;
 }
 
@@ -46,66 +51,105 @@ export class RedisUnfit extends Error {
 /** How often the epoch is compared, so that a wiped Redis is noticed without a broken connection. */
 const lookEveryMs = 1_000;
 
+/**
+ * PROTOCOL D2: on every new connection the server is asked who it is before anything else is sent; until it
+ * was found to be the server of the epoch, or a new epoch was begun, calls are refused as not sent.
+ */
 export function openStoreConnection(deps: StoreConnectionDeps): StoreConnection {
-  const { log, clock } = deps;
   const epoch = createEpochCell();
   const connections = openRedis({ url: deps.redisUrl, connectionName: deps.connectionName });
-  const store = createStore(connections.commands, epoch, [
-    deploymentLibrary,
-    sessionLibrary,
-    taskLibrary,
-  ]);
+  const gate = createConnectionGate();
+  const libraries = [deploymentLibrary, sessionLibrary, taskLibrary];
+  const store = createStore(connections.commands, epoch, libraries, {
+    admits: gate.isOpen,
+    onRefused: () => void look(),
+  });
   const listeners: (() => void)[] = [];
   const fit = Promise.withResolvers<void>();
   // Whoever starts the process waits for it; a process that recovers later does not.
   fit.promise.catch(() => undefined);
-  // "fit", or the problem in words.
-  let standing = "unknown";
+  const standing = createStanding(deps);
   let looking = false;
+  let lookAgain = false;
 
-  const say = (problem: string): void => {
-    if (standing === problem) return;
-    log.warn({ reason: problem }, "redis cannot be used yet");
-    standing = problem;
-    deps.part.notReady(problem);
+  const found = (): void => {
+    standing.fit();
+    fit.resolve();
+    for (const listener of listeners) listener();
   };
 
-  const look = async (): Promise<void> => {
-    if (looking) return;
-    looking = true;
+  const lookOnce = async (): Promise<void> => {
+    const connection = gate.connection();
     try {
-      const changed = await judgeRedis(deps, connections.commands, epoch, standing === "fit");
-      if (!changed) return;
-      standing = "fit";
-      deps.part.ready();
-      fit.resolve();
-      for (const listener of listeners) listener();
+      const wasFit = standing.isFit();
+      const changed = await judgeRedis(deps, connections.commands, epoch, wasFit);
+      // What another connection's server said is worth nothing for this one.
+      if (!gate.open(connection)) return;
+      if (changed || !wasFit) found();
     } catch (error) {
-      if (error instanceof RedisUnfit) {
-        // Without an epoch every function refuses to work, so that nothing is dispatched meanwhile.
-        epoch.set("");
-        say(error.message);
-        fit.reject(error);
-      } else {
-        say(unreachable(deps.redisUrl));
+      if (!(error instanceof RedisUnfit)) {
+        standing.say(unreachable(deps.redisUrl));
+        return;
       }
-    } finally {
-      looking = false;
+      // Without an epoch every function refuses to work, so that nothing is dispatched meanwhile.
+      epoch.set("");
+      standing.say(error.message);
+      fit.reject(error);
     }
   };
 
+  const look = async (): Promise<void> => {
+    lookAgain = looking;
+    if (looking || connections.commands.status !== "ready") return;
+    looking = true;
+    do {
+      lookAgain = false;
+      await lookOnce();
+    } while (lookAgain);
+    looking = false;
+  };
+
+  connections.commands.on("connect", gate.connected);
   connections.commands.on("ready", () => void look());
-  connections.commands.on("close", () => say(unreachable(deps.redisUrl)));
-  const cancel: CancelTimer = clock.every(lookEveryMs, () => void look());
+  connections.commands.on("close", () => {
+    gate.shut();
+    standing.say(unreachable(deps.redisUrl));
+  });
+  // A broken subscription is often the first sign that another server has taken over.
+  connections.subscriptions.on("ready", () => void look());
+  const cancel: CancelTimer = deps.clock.every(lookEveryMs, () => void look());
   return {
     connections,
     store,
     fit: fit.promise,
     onFit: (listener) => listeners.push(listener),
+    claimEpoch: (claimed) => {
+      epoch.claim(claimed);
+      if (claimed > epoch.greatest()) void look();
+    },
     close: () => {
       cancel();
       connections.commands.removeAllListeners("close");
       connections.close();
+    },
+  };
+}
+
+/** Remembers how Redis stands, and says each change once. */
+function createStanding({ log, part }: StoreConnectionDeps) {
+  // "fit", or the problem in words.
+  let standing = "unknown";
+  return {
+    isFit: () => standing === "fit",
+    fit(): void {
+      standing = "fit";
+      part.ready();
+    },
+    say(problem: string): void {
+      if (standing === problem) return;
+      log.warn({ reason: problem }, "redis cannot be used yet");
+      standing = problem;
+      part.notReady(problem);
     },
   };
 }
@@ -117,6 +161,12 @@ async function judgeRedis(
   epoch: EpochCell,
   wasFit: boolean,
 ): Promise<boolean> {
+  const identity = await askIdentity(redis);
+  if (identity.role !== "master") {
+    throw new Error(
+      "this redis is a replica; waiting until it is promoted or comes back as primary",
+    );
+  }
   if (!wasFit) {
     const { problems, warnings } = await checkRedis(redis);
     if (problems.length > 0) throw new RedisUnfit(problems.join("; "));
@@ -124,16 +174,22 @@ async function judgeRedis(
     for (const warning of warnings) log.warn({ reason: warning }, "redis could lose work");
   }
   const before = epoch.current();
-  const current = await ensureEpoch(redis, epoch);
-  if (wasFit && current === before) return false;
-  if (before !== "" && current !== before) {
+  const found = await lookAtEpoch(redis, epoch, { identity });
+  if (wasFit && found.epoch === before) return false;
+  if (before !== "" && found.epoch !== before) {
     // A wiped or restored Redis: its tie to the records was lost with the rest.
     await requireOwnRecords(redis, recordsId);
-    log.warn({ epoch: current }, "redis has a new epoch");
-  } else {
-    log.info({ epoch: current }, "redis is connected");
   }
+  sayEpoch(log, before, found);
   return true;
+}
+
+function sayEpoch(log: Logger, before: string, { epoch, began }: EpochLook): void {
+  if (before === "" ? began === "" || began === "missing" : before === epoch) {
+    log.info({ epoch }, "redis is connected");
+  } else {
+    log.warn({ epoch, before, reason: began || "begun_elsewhere" }, "redis has a new epoch");
+  }
 }
 
 async function requireOwnRecords(redis: RedisConnections["commands"], id: string): Promise<void> {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type PrivateRedis, startPrivateRedis } from "../testing/private-redis.ts";
-import { createEpochCell, ensureEpoch } from "./epoch-store.ts";
+import { createEpochCell } from "./epoch-cell.ts";
 import { readFunctionLibrary } from "./function-library.ts";
 import { globalKeys } from "./keys.ts";
 import { openRedis, type RedisConnections } from "./redis.ts";
@@ -60,6 +60,21 @@ describe("the core of the store", () => {
     expect(await connections.commands.get("a")).toBe("2");
   });
 
+  test("PROTOCOL-D2: nothing is sent while the server behind the connection was not looked at", async () => {
+    let admitted = false;
+    const store = createStore(connections.commands, createEpochCell(), [library], {
+      admits: () => admitted,
+    });
+    const refused = await store
+      .call(echo, { key: "g", word: "x" })
+      .catch((error: unknown) => error);
+    expect(refused).toMatchObject({ name: "StoreUnavailable", outcome: "not_sent" });
+    expect(await connections.commands.get("g")).toBeNull();
+    admitted = true;
+    await store.call(echo, { key: "g", word: "x" });
+    expect(await connections.commands.get("g")).toBe("1");
+  });
+
   test("PROTOCOL-D4: a call without a connection is refused, not kept for later", async () => {
     const store = createStore(connections.commands, createEpochCell(), [library]);
     await store.call(echo, { key: "b", word: "x" });
@@ -72,24 +87,6 @@ describe("the core of the store", () => {
     await server.start();
     await back;
     expect(await connections.commands.get("b")).toBe("1");
-  });
-
-  test("PROTOCOL-T7: the first epoch is the store's time in seconds, and stands", async () => {
-    const cell = createEpochCell();
-    const first = await ensureEpoch(connections.commands, cell);
-    const [seconds] = await connections.commands.time();
-    expect(Number(seconds) - Number(first)).toBeLessThan(60);
-    await connections.commands.set(globalKeys.epoch, "5");
-    expect(await ensureEpoch(connections.commands, cell)).toBe("5");
-    expect(cell.current()).toBe("5");
-  });
-
-  test("PROTOCOL-I9: an epoch that the store forgot is followed by a greater one, within its second too", async () => {
-    const cell = createEpochCell();
-    const first = await ensureEpoch(connections.commands, cell);
-    await connections.commands.del(globalKeys.epoch);
-    const second = await ensureEpoch(connections.commands, cell);
-    expect(Number(second)).toBeGreaterThan(Number(first));
   });
 
   test("a replica's record lives while it is renewed and goes by itself", async () => {

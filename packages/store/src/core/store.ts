@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The store as services hold it: typed function calls that load their libraries when they are missing.
 import type { Redis } from "ioredis";
-import type { EpochCell } from "./epoch-store.ts";
+import type { EpochCell } from "./epoch-cell.ts";
 import { type FunctionLibrary, loadFunctionLibraries } from "./function-library.ts";
 import { StoreUnavailable } from "./store-error.ts";
 
@@ -37,11 +37,20 @@ export interface Store {
   readonly epoch: EpochCell;
 }
 
+/** What a process does beside its calls; nothing of it is needed for a store. */
+export interface StoreGuards {
+  /** False until the server behind the present connection was looked at: then nothing is sent (PROTOCOL D2). */
+  admits?(): boolean;
+  /** A function refused to work in this epoch: the store may have been wiped or restored. */
+  onRefused?(): void;
+}
+
 /** Makes the store of a process over an open connection. */
 export function createStore(
   redis: Redis,
   epoch: EpochCell,
   libraries: readonly FunctionLibrary[],
+  guards: StoreGuards = {},
 ): Store {
   let loading: Promise<void> | undefined;
   const load = (): Promise<void> => {
@@ -51,6 +60,7 @@ export function createStore(
     return loading;
   };
   const send = async (name: string, rest: readonly FunctionArgument[]): Promise<FunctionReply> => {
+    if (guards.admits?.() === false) throw new StoreUnavailable("not_sent", name);
     try {
       return (await redis.callBuffer(
         "FCALL",
@@ -67,18 +77,28 @@ export function createStore(
     async call(definition, args) {
       const keys = definition.keys(args);
       const rest = [keys.length, ...keys, ...definition.args(args, epoch.current())];
+      const answer = (reply: FunctionReply) => {
+        const parsed = definition.parse(reply, args);
+        if (isRefusal(parsed)) guards.onRefused?.();
+        return parsed;
+      };
       try {
-        return definition.parse(await send(definition.name, rest), args);
+        return answer(await send(definition.name, rest));
       } catch (error) {
         if (!isMissingFunction(error)) throw error;
         // A wiped or replaced Redis has no functions; the call had no effect, so it may be repeated.
         await load().catch((cause: unknown) => {
           throw unanswered(cause, definition.name);
         });
-        return definition.parse(await send(definition.name, rest), args);
+        return answer(await send(definition.name, rest));
       }
     },
   };
+}
+
+function isRefusal(reply: unknown): boolean {
+  if (reply === "epoch_stale") return true;
+  return typeof reply === "object" && reply !== null && "kind" in reply && reply.kind === "refused";
 }
 
 function isMissingFunction(error: unknown): boolean {

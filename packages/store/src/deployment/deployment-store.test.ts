@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
-import { createEpochCell, type EpochCell } from "../core/epoch-store.ts";
-import { configKey } from "../core/keys.ts";
+import { createEpochCell, type EpochCell } from "../core/epoch-cell.ts";
+import { configKey, globalKeys } from "../core/keys.ts";
 import { openRedis, type RedisConnections } from "../core/redis.ts";
 import { createStore } from "../core/store.ts";
+import { ensureEpoch } from "../epoch/epoch-store.ts";
 import { type PrivateRedis, startPrivateRedis } from "../testing/private-redis.ts";
 import {
   createDeploymentStore,
@@ -47,6 +48,7 @@ describe("the projection of deployments", () => {
     await connections.commands.flushall();
     epoch = createEpochCell();
     epoch.set("1000");
+    await connections.commands.set(globalKeys.epoch, "1000");
     deployments = createDeploymentStore(
       createStore(connections.commands, epoch, [deploymentLibrary]),
     );
@@ -75,17 +77,22 @@ describe("the projection of deployments", () => {
   test("PROTOCOL-D2: a new epoch takes the same revision again, an older epoch is refused", async () => {
     await deployments.project(config);
     epoch.set("2000");
+    await connections.commands.set(globalKeys.epoch, "2000");
     expect(await deployments.project(config)).toBe("projected");
     expect(await connections.commands.hget(configKey("default"), "epoch")).toBe("2000");
     epoch.set("1500");
     expect(await deployments.project({ ...config, revision: 9 })).toBe("epoch_stale");
   });
 
-  test("R32: after a wipe of Redis the same call puts it back", async () => {
+  test("PROTOCOL-I9, R32: a wiped Redis takes no projection in the old epoch, and takes it in the next one", async () => {
     await deployments.project(config);
     await connections.commands.flushall();
     await connections.commands.call("FUNCTION", "FLUSH");
+    expect(await deployments.project(config)).toBe("epoch_stale");
+    expect(await deployments.load("default")).toBeUndefined();
+    const next = await ensureEpoch(connections.commands, epoch);
+    expect(Number(next)).toBeGreaterThan(1_000);
     expect(await deployments.project(config)).toBe("projected");
-    expect(await deployments.load("default")).toEqual({ ...config, epoch: "1000" });
+    expect(await deployments.load("default")).toEqual({ ...config, epoch: next });
   });
 });

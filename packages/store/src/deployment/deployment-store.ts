@@ -58,7 +58,7 @@ export const deploymentLibrary = readFunctionLibrary(
 
 const projectDeployment = defineFunction<DeploymentConfig, ProjectResult>({
   name: "project_deployment_v1",
-  keys: ({ deployment }) => [configKey(deployment)],
+  keys: ({ deployment }) => [configKey(deployment), globalKeys.epoch],
   args: (config, epoch) => [epoch, config.revision, JSON.stringify(toFields(config))],
   parse: (reply) => {
     const word = String(reply);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // What tests of the session aggregate share: a store on a private Redis, a clock, and plain facts.
 import type { Redis } from "ioredis";
-import { createEpochCell, ensureEpoch } from "../core/epoch-store.ts";
+import { createEpochCell } from "../core/epoch-cell.ts";
 import { configKey, globalKeys } from "../core/keys.ts";
 import { openRedis } from "../core/redis.ts";
 import { createStore } from "../core/store.ts";
+import { ensureEpoch } from "../epoch/epoch-store.ts";
 import { startPrivateRedis } from "../testing/private-redis.ts";
 import { sessionLibrary } from "./session-functions.ts";
 import type { SessionFacts } from "./session-record.ts";

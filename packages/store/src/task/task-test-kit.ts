@@ -2,7 +2,7 @@
 // What the task suites share: a private Redis with one deployment in effect and a clock set by hand.
 
 import { createHash } from "node:crypto";
-import { createEpochCell } from "../core/epoch-store.ts";
+import { createEpochCell } from "../core/epoch-cell.ts";
 import { configKey, deploymentTag } from "../core/keys.ts";
 import { openRedis, type RedisConnections } from "../core/redis.ts";
 import { createStore, type Store } from "../core/store.ts";

@@ -7,3 +7,4 @@ export {
   startSessionFixture,
 } from "../session/session-fixture.ts";
 export { type PrivateRedis, startPrivateRedis } from "./private-redis.ts";
+export { type RedisPair, startRedisPair } from "./redis-pair.ts";

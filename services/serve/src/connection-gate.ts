@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: Apache-2.0
+// Holds calls back on a new connection until the server behind it was looked at (PROTOCOL D2).
+
+export interface ConnectionGate {
+  /** A new connection stands; nothing is known of its server. */
+  connected(): void;
+  /** The connection is gone. */
+  shut(): void;
+  /** Number of the present connection. */
+  connection(): number;
+  /** The server of that connection was looked at. False when another connection has taken its place. */
+  open(connection: number): boolean;
+  isOpen(): boolean;
+}
+
+/** A gate that is shut until a connection was looked at. Pure: it knows no Redis. */
+export function createConnectionGate(): ConnectionGate {
+  let connection = 0;
+  let opened = -1;
+  return {
+    connected: () => {
+      connection += 1;
+    },
+    shut: () => {
+      connection += 1;
+    },
+    connection: () => connection,
+    open: (looked) => {
+      if (looked !== connection) return false;
+      opened = looked;
+      return true;
+    },
+    isOpen: () => opened === connection,
+  };
+}
