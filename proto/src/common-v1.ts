@@ -3,4 +3,5 @@
 export * from "./generated/remex/common/v1/access_pb.js";
 export * from "./generated/remex/common/v1/error_detail_pb.js";
 export * from "./generated/remex/common/v1/identity_pb.js";
+export * from "./generated/remex/common/v1/trigger_pb.js";
 export * from "./generated/remex/common/v1/work_pb.js";

@@ -87,9 +87,21 @@ export const failures = {
     "invalid_argument",
     "agent kind {kind} is not known; known are worker, triggerer and dag-processor",
   ),
+  kind_unfit: failure(
+    "failed_precondition",
+    "an agent of kind {kind} cannot run with this runner, which has {runtimes} and none of what the kind does; {fix}",
+  ),
   runtime_unknown: failure(
     "invalid_argument",
-    "the task's work {runtime} is not known or not served here; known are command, noop and airflow",
+    "the task's work {runtime} is not known or not served here; known are command, noop, airflow and trigger (builtin)",
+  ),
+  trigger_event_stale: failure(
+    "failed_precondition",
+    "the event is of attempt {attempt} of task {task}, which is not current any more; the trigger was given up or taken over",
+  ),
+  trigger_event_too_large: failure(
+    "invalid_argument",
+    "the event has {bytes} bytes, more than {limit}; pass large data by reference",
   ),
   command_empty: failure(
     "invalid_argument",

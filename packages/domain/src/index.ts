@@ -115,9 +115,6 @@ export { chooseByRendezvous } from "./rendezvous.ts";
 export {
   type AcceptedHello,
   type AgentCapabilities,
-  type AgentKindWord,
-  agentKindOf,
-  agentKinds,
   agentProtocol,
   decideCapabilities,
   decideHello,
@@ -164,5 +161,24 @@ export type {
   TaskAnswer,
   TaskEvent,
 } from "./task-event.ts";
+export {
+  type AgentKindWord,
+  agentKindOf,
+  agentKinds,
+  builtinTriggers,
+  kindOfRuntime,
+  runtimesOfKind,
+  triggerRuntime,
+} from "./agent-kind.ts";
+export {
+  type BuiltinTrigger,
+  decideTrigger,
+  type FileTrigger,
+  type HttpTrigger,
+  headersProblem,
+  parseSecretHeaders,
+  type StatedTrigger,
+  type TimerTrigger,
+} from "./builtin-trigger.ts";
 export { type Lane, type LaneServer, laneFits, laneText, parseLane } from "./task-lane.ts";
 export { stepTask, type TaskStep } from "./task-step.ts";

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Proves that every bad hello is refused with its own clear error, and that scopes narrow.
 import { describe, expect, it } from "vitest";
+import { runtimesOfKind } from "./agent-kind.ts";
 import {
   type AgentCapabilities,
   decideHello,
@@ -62,6 +63,24 @@ describe("a good hello", () => {
   });
 });
 
+describe("kinds of agents", () => {
+  it("R1: a triggerer whose runner has triggers is accepted as one", () => {
+    const stated = {
+      ...hello,
+      kind: 2,
+      capabilities: { ...capabilities, runtimes: ["command", "trigger_builtin"] },
+    };
+    expect(decideHello(stated, context)).toMatchObject({ ok: true, value: { kind: "TRIGGERER" } });
+  });
+
+  it("R1: each kind is given the work of its own kind alone", () => {
+    const all = ["command", "noop", "airflow", "trigger_builtin", "trigger_airflow", "bundle"];
+    expect(runtimesOfKind("WORKER", all)).toEqual(["command", "noop", "airflow"]);
+    expect(runtimesOfKind("TRIGGERER", all)).toEqual(["trigger_builtin", "trigger_airflow"]);
+    expect(runtimesOfKind("DAG_PROCESSOR", all)).toEqual(["bundle"]);
+  });
+});
+
 describe("a bad hello", () => {
   const cases: [string, Partial<StatedHello>, string, RegExp][] = [
     [
@@ -117,6 +136,17 @@ describe("a bad hello", () => {
   it.each(bad)("R8: capabilities with %s are refused", (_, change, code) => {
     const stated = { ...hello, capabilities: { ...capabilities, ...change } };
     expect(decideHello(stated, context)).toMatchObject({ ok: false, failure: { code } });
+  });
+
+  it.each([
+    ["a triggerer whose runner has commands alone", 2, ["command", "noop"], /built-in/],
+    ["a triggerer whose runner has nothing", 2, [], /no runtime/],
+    ["a dag-processor with the process runner", 3, ["command", "trigger_builtin"], /airflow/],
+  ])("R1: %s is refused, with what to do", (_, kind, runtimes, message) => {
+    const stated = { ...hello, kind, capabilities: { ...capabilities, runtimes } };
+    const decided = decideHello(stated, context);
+    expect(decided).toMatchObject({ ok: false, failure: { code: "kind_unfit" } });
+    expect(decided.ok ? "" : decided.failure.message).toMatch(message);
   });
 
   it.each([

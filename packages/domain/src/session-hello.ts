@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Judges an agent's hello: what it states against the contract, the deployment and its token's scope.
 
+import { type AgentKindWord, agentKindOf, runtimesOfKind } from "./agent-kind.ts";
 import {
   type AgentName,
   defaultGroup,
@@ -11,16 +12,6 @@ import {
 } from "./ids.ts";
 import { type Labels, maxAgentLabels, parseLabels } from "./labels.ts";
 import { type Failure, failureOf } from "./remex-error.ts";
-
-/** Kinds of agents in the order of their numbers in the contract; index 0 is "not stated". */
-export const agentKinds = ["UNSPECIFIED", "WORKER", "TRIGGERER", "DAG_PROCESSOR"] as const;
-export type AgentKindWord = Exclude<(typeof agentKinds)[number], "UNSPECIFIED">;
-
-/** The kind of a number of the contract; undefined when it is not stated or not known. */
-export function agentKindOf(number: number): AgentKindWord | undefined {
-  const kind = agentKinds[number];
-  return kind === "UNSPECIFIED" ? undefined : kind;
-}
 
 /** The version of the agents' contract that is spoken here. */
 export const agentProtocol = 1;
@@ -101,6 +92,8 @@ export function decideHello(hello: StatedHello, context: HelloContext): Parsed<A
   if (hello.capabilities === undefined) return refuse("capabilities", "it is missing");
   const capabilities = decideCapabilities(hello.capabilities, context);
   if (!capabilities.ok) return capabilities;
+  const unfit = kindProblem(kind, hello.capabilities.runtimes);
+  if (unfit !== undefined) return { ok: false, failure: unfit };
   const inventory = decideInventorySize(hello.inventoryEntries, capabilities.value.slots);
   if (inventory !== undefined) return { ok: false, failure: inventory };
   return {
@@ -146,6 +139,18 @@ export function decideCapabilities(
   );
   if (queues.length === 0) return outOfScope(`queue ${stated.queues.join(", ")}`, allowed);
   return { ok: true, value: { ...stated, queues, group: stated.group || defaultGroup } };
+}
+
+/** R1: each kind has work of its own, so an agent whose runner has none of it would wait for ever. */
+function kindProblem(kind: AgentKindWord, runtimes: readonly string[]): Failure | undefined {
+  // A worker without any is let in and shown, so that `tasks explain` can name what it lacks.
+  if (kind === "WORKER" || runtimesOfKind(kind, runtimes).length > 0) return undefined;
+  const fix =
+    kind === "TRIGGERER"
+      ? "give it a runner with triggers: the process runner of this version has the built-in ones"
+      : "parsing DAG files needs an airflow runner that has bundles";
+  const has = runtimes.length === 0 ? "no runtime" : runtimes.join(", ");
+  return failureOf("kind_unfit", { kind, runtimes: has, fix });
 }
 
 function protocolProblem(hello: StatedHello): Failure | undefined {

@@ -70,6 +70,12 @@ export type { SessionFacts, SessionRecord, SessionState } from "./session/sessio
 export { createSessionStore, type SessionStore } from "./session/session-store.ts";
 export type { TaskRefused } from "./task/task-call.ts";
 export type {
+  EventGroup,
+  EventItem,
+  EventJudgement,
+  TriggerEventRow,
+} from "./task/task-events.ts";
+export type {
   AttemptRow,
   ChangeEntry,
   TaskChangeRow,

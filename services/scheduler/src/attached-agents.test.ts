@@ -18,8 +18,12 @@ describe("who is worth a claim", () => {
   });
 
   function attach(name: string): AttachedAgent {
-    const abilities = { queues: ["default"], runtimes: ["noop"], labels: {}, slots: 10 };
-    const attached = agents.attach(name, "1.1", abilities, true);
+    const attached = agents.attach(
+      name,
+      "1.1",
+      { kind: "WORKER", queues: ["default"], runtimes: ["noop"], labels: {}, slots: 10 },
+      true,
+    );
     attached.inventoried = true;
     return attached;
   }

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agents of one deployment that this scheduler serves, the lanes that wait, and who may be offered what.
 
-import { type Lane, laneFits, parseLane } from "@remex/domain";
+import { type AgentKindWord, type Lane, laneFits, parseLane } from "@remex/domain";
 import type { ClaimCandidate, Claimed } from "@remex/store";
 
 /** What an agent can do, as far as offers go. */
 export interface AgentAbilities {
+  readonly kind: AgentKindWord;
   readonly queues: readonly string[];
   readonly runtimes: readonly string[];
   readonly labels: Readonly<Record<string, string>>;

@@ -3,7 +3,14 @@
 
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { type Clock, type Logger, Pacer } from "@remex/runtime";
-import type { Claimed, SubmitAnswer, SubmitItem, TaskRefused, TaskStore } from "@remex/store";
+import type {
+  Claimed,
+  EventJudgement,
+  SubmitAnswer,
+  SubmitItem,
+  TaskRefused,
+  TaskStore,
+} from "@remex/store";
 import { AttachedAgents, type ClaimPlan, makeRoom } from "./attached-agents.ts";
 import { Outbox, type Recipient, type RegistryLink } from "./outbox.ts";
 import type { Said } from "./said.ts";
@@ -11,6 +18,7 @@ import type { SchedulerMetrics, StoreCallKind } from "./scheduler-metrics.ts";
 import {
   cancelEvent,
   confirmEvent,
+  eventAnswerEvent,
   inventoryAnswerEvent,
   offerEvent,
   reportAnswerEvent,
@@ -53,8 +61,8 @@ export interface DeploymentTurnsDeps {
 /**
  * One deployment in this process. Turns never overlap: what arrives while the calls of one are under
  * way is the next one's batch, so that batches grow with load. The calls of a turn go out together, in
- * this order, and Redis runs them in it: submit, inventories, reports, declines, accepts, progress,
- * claim. So a result and the offer that takes its slot travel in one frame.
+ * this order, and Redis runs them in it: submit, inventories, events, reports, declines, accepts,
+ * progress, claim. So a result and the offer that takes its slot travel in one frame.
  */
 export class DeploymentTurns {
   readonly agents = new AttachedAgents();
@@ -113,6 +121,7 @@ export class DeploymentTurns {
     const calls: Promise<boolean>[] = [];
     if (batch.submits.length > 0) calls.push(this.#submit(batch));
     if (batch.inventories.size > 0) calls.push(this.#reconcile(batch, outbox));
+    if (batch.events.size > 0) calls.push(this.#noteEvents(batch, outbox));
     if (batch.reports.size > 0) calls.push(this.#settle(batch, outbox));
     if (batch.declines.length > 0) calls.push(this.#decline(batch));
     if (batch.accepts.size > 0) calls.push(this.#confirm(batch, outbox));
@@ -213,6 +222,34 @@ export class DeploymentTurns {
           this.#batch.add(to, { kind: "inventory", sequence, entries });
         }
       },
+    );
+  }
+
+  #noteEvents(batch: TurnBatch, outbox: Outbox): Promise<boolean> {
+    const { deployment, tasks } = this.#deps;
+    const groups = [...batch.events.values()];
+    let items = 0;
+    for (const { events } of groups) items += events.length;
+    return this.#call(
+      "event",
+      items,
+      tasks.noteEvents({ deployment, groups }),
+      ({ judgements }) => {
+        let at = 0;
+        for (const { to, events } of groups) {
+          // The last word on each attempt says what became of all its events.
+          const last = new Map<string, readonly [id: string, attempt: string, EventJudgement]>();
+          for (const { id, attempt } of events) {
+            const judged = judgements[at++];
+            // G3: one that came without a lease is not answered; its agent sends it again under one.
+            if (judged === undefined || judged.refusal === "later") continue;
+            last.set(`${id} ${attempt}`, [id, attempt, judged]);
+          }
+          for (const answer of last.values()) outbox.tell(to, eventAnswerEvent(...answer));
+        }
+      },
+      // The agent keeps its events and sends them again until they are answered (G3).
+      () => undefined,
     );
   }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The serving side of the links from registries: which agents are attached over which link, and what they say.
 
+import { type AgentKindWord, agentKindOf, runtimesOfKind } from "@remex/domain";
 import type { Capabilities } from "@remex/proto/agent/v1";
-import { AgentKind } from "@remex/proto/common/v1";
 import type {
   AgentAdmission,
   AgentAttached,
@@ -57,7 +57,7 @@ export function createRegistryLinks(deps: RegistryLinksDeps): RegistryLinks {
       return;
     }
     const turns = deps.turnsOf(deployment);
-    const abilities = abilitiesOf(attached.capabilities, attached.kind);
+    const abilities = abilitiesOf(attached.capabilities, agentKindOf(attached.kind) ?? "WORKER");
     const state = turns.agents.attach(agent, session, abilities, attached.offersAllowed);
     attachments.set(nameOf(deployment, agent), { link, deployment, agent, session });
     deps.onAttached(attachments.size);
@@ -98,7 +98,7 @@ export function createRegistryLinks(deps: RegistryLinksDeps): RegistryLinks {
     if (attached === undefined) return;
     attached.offersAllowed = offersAllowed;
     if (capabilities !== undefined) {
-      const abilities = abilitiesOf(capabilities, AgentKind.WORKER);
+      const abilities = abilitiesOf(capabilities, attached.abilities.kind);
       turns.agents.setAbilities(attached, abilities);
     }
     if (offersAllowed) {
@@ -188,8 +188,8 @@ export function createRegistryLinks(deps: RegistryLinksDeps): RegistryLinks {
   };
 }
 
-/** Triggers and bundles are not served yet, so only workers have lanes. */
-function abilitiesOf(capabilities: Capabilities, kind: AgentKind): AgentAbilities {
+/** R1: an agent is offered the work of its kind alone, whatever its runner has. */
+function abilitiesOf(capabilities: Capabilities, kind: AgentKindWord): AgentAbilities {
   const { queues, labels, slots, runtimes } = capabilities;
-  return { queues, labels, slots, runtimes: kind === AgentKind.WORKER ? runtimes : [] };
+  return { kind, queues, labels, slots, runtimes: runtimesOfKind(kind, runtimes) };
 }

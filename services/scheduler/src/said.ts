@@ -36,6 +36,13 @@ export type Said =
     }
   | { readonly kind: "report"; readonly report: ReportItem }
   | {
+      readonly kind: "event";
+      readonly id: string;
+      readonly attempt: string;
+      readonly number: number;
+      readonly payload: Uint8Array;
+    }
+  | {
       readonly kind: "inventory";
       readonly sequence: number;
       readonly entries: InventoryItem["entries"];
@@ -69,6 +76,13 @@ export function readSaid({ event }: AgentEvent): Said | undefined {
     case "report": {
       const report = readReport(event.value);
       return report && { kind: "report", report };
+    }
+    case "triggerEvent": {
+      const attempt = textOfRef(event.value.attempt);
+      const { task: id, payload } = event.value;
+      const number = Number(event.value.number);
+      if (attempt === undefined || !Number.isSafeInteger(number) || number < 1) return undefined;
+      return { kind: "event", id, attempt, number, payload };
     }
     case "inventory": {
       const { sequence } = event.value;

@@ -8,6 +8,7 @@ export type StoreCallKind =
   | "submit"
   | "reconcile"
   | "settle"
+  | "event"
   | "decline"
   | "confirm"
   | "progress"

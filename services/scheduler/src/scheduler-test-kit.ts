@@ -99,6 +99,11 @@ export class FarAgent {
     this.say({ event: { case: "report", value: { task, attempt, outcome, digest } } });
   }
 
+  emit({ task, attempt }: Ref, number: number, text = `event ${number}`): void {
+    const value = { task, attempt, number: BigInt(number), payload: Buffer.from(text) };
+    this.say({ event: { case: "triggerEvent", value } });
+  }
+
   inventory(entries: readonly (Ref & { readonly state: AttemptState })[]): void {
     const sequence = BigInt(++this.#sequence);
     this.say({ event: { case: "inventory", value: { sequence, entries: [...entries] } } });
@@ -109,6 +114,7 @@ export class FarAgent {
       readonly slots?: number;
       readonly queues?: string[];
       readonly runtimes?: string[];
+      readonly kind?: AgentKind;
       readonly labels?: Record<string, string>;
       readonly entries?: readonly (Ref & { readonly state: AttemptState })[];
       readonly offersAllowed?: boolean;
@@ -119,7 +125,7 @@ export class FarAgent {
       deployment,
       agent: this.name,
       session: refToWire(requireRef(this.session)),
-      kind: AgentKind.WORKER,
+      kind: fields.kind ?? AgentKind.WORKER,
       capabilities: {
         queues: fields.queues ?? ["default"],
         labels: fields.labels ?? {},
@@ -142,6 +148,14 @@ export class FarAgent {
   admit(offersAllowed: boolean): void {
     const session = refToWire(requireRef(this.session));
     const value = { deployment, agent: this.name, session, offersAllowed };
+    this.#link().send([create(RegistryEventSchema, { event: { case: "admission", value } })]);
+  }
+
+  /** Is admitted with what it can do now. */
+  readmit(runtimes: string[]): void {
+    const session = refToWire(requireRef(this.session));
+    const capabilities = { queues: ["default"], slots: this.slots, runtimes };
+    const value = { deployment, agent: this.name, session, offersAllowed: true, capabilities };
     this.#link().send([create(RegistryEventSchema, { event: { case: "admission", value } })]);
   }
 

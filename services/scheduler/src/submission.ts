@@ -5,6 +5,7 @@ import { hash, randomUUID } from "node:crypto";
 import { toBinary } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import {
+  builtinTriggers,
   defaultMaxRecoveries,
   defaultQueue,
   type Failure,
@@ -18,16 +19,20 @@ import {
   parseQueueName,
   taskIdOfDigest,
   taskIdText,
+  triggerRuntime,
 } from "@remex/domain";
 import { OnCut, OnLost, type TaskSpec, TaskSpecSchema } from "@remex/proto/common/v1";
 import type { TaskSubmission } from "@remex/proto/scheduler/v1";
 import type { SubmitItem } from "@remex/store";
+import { triggerInOrder, triggerProblem, triggerWithoutSecrets } from "./trigger-submission.ts";
 
-const servedWork: ReadonlySet<string> = new Set(["command", "noop", "airflow"]);
+const servedWork: ReadonlySet<string> = new Set(["command", "noop", "airflow", "trigger"]);
 const maxAnnotations = 16;
 const longestAnnotationKey = 63;
 const longestAnnotation = 256;
 const mostAttempts = 1_000;
+/** A trigger outlives many agents, and being taken over costs nobody anything (G3). */
+const triggerRecoveries = mostAttempts;
 
 /** Checks what can be checked without the store. */
 export function readSubmission(deployment: string, submission: TaskSubmission): Parsed<SubmitItem> {
@@ -35,22 +40,15 @@ export function readSubmission(deployment: string, submission: TaskSubmission): 
   if (spec === undefined) return refuse(invalid("spec", "it is missing"));
   const key = parseIdempotencyKey(submission.idempotencyKey || randomUUID());
   if (!key.ok) return key;
-  const runtime = spec.work.case ?? "";
   const problem =
-    workProblem(spec, runtime) ?? labelsProblem(spec) ?? textProblem(spec) ?? limitProblem(spec);
+    workProblem(spec) ?? labelsProblem(spec) ?? textProblem(spec) ?? limitProblem(spec);
   if (problem !== undefined) return refuse(problem);
   const queue = parseQueueName(spec.queue || defaultQueue);
   if (!queue.ok) return queue;
-  return { ok: true, value: itemOf(deployment, key.value, queue.value, runtime, spec) };
+  return { ok: true, value: itemOf(deployment, key.value, queue.value, spec) };
 }
 
-function itemOf(
-  deployment: string,
-  key: string,
-  queue: string,
-  runtime: string,
-  spec: TaskSpec,
-): SubmitItem {
+function itemOf(deployment: string, key: string, queue: string, spec: TaskSpec): SubmitItem {
   const offered = toBinary(TaskSpecSchema, inOrder(spec, queue));
   const bare = withoutCredentials(spec);
   const digested = bare === spec ? offered : toBinary(TaskSpecSchema, inOrder(bare, queue));
@@ -61,14 +59,14 @@ function itemOf(
     spec: offered,
     payloadBytes: digested.length,
     credentials: bare !== spec,
-    lane: laneText({ queue, runtime, requiredLabels: spec.requiredLabels }),
+    lane: laneText({ queue, runtime: runtimeOf(spec), requiredLabels: spec.requiredLabels }),
     queue,
     priority: spec.priority,
     slotCost: spec.slotCost || 1,
     onLost: spec.onLost === OnLost.FAIL ? "FAIL" : "REQUEUE",
     maxRetries: spec.maxRetries,
-    maxRecoveries: spec.maxRecoveries ?? defaultMaxRecoveries,
-    onCut: onCutWords[spec.onCut],
+    maxRecoveries: spec.maxRecoveries ?? recoveriesOf(spec),
+    onCut: spec.work.case === "trigger" ? "ABORT" : onCutWords[spec.onCut],
     lostAfterMs: spec.lostAfter === undefined ? undefined : durationMs(spec.lostAfter),
   };
 }
@@ -78,6 +76,16 @@ const onCutWords: Readonly<Record<OnCut, SubmitItem["onCut"]>> = {
   [OnCut.CONTINUE]: "CONTINUE",
   [OnCut.ABORT]: "ABORT",
 };
+
+/** What the task needs of a runner; with it triggers reach triggerers alone (R1). */
+function runtimeOf({ work }: TaskSpec): string {
+  if (work.case !== "trigger") return work.case ?? "";
+  return triggerRuntime(work.value.runtime || builtinTriggers);
+}
+
+function recoveriesOf({ work }: TaskSpec): number {
+  return work.case === "trigger" ? triggerRecoveries : defaultMaxRecoveries;
+}
 
 /** A task's id is a pure function of deployment and key (S6). */
 export function taskIdOf(deployment: string, key: string): string {
@@ -93,6 +101,11 @@ function inOrder(spec: TaskSpec, queue: string): TaskSpec {
   if (work.case === "command" && !isEmpty(work.value.env)) {
     const value = { ...work.value, env: sorted(work.value.env) };
     ordered.work = { case: "command", value };
+  }
+  if (work.case === "trigger") {
+    // C5: a trigger is one task under ABORT, whatever its deployment says for others.
+    ordered.onCut = OnCut.ABORT;
+    ordered.work = { case: "trigger", value: triggerInOrder(work.value) };
   }
   return ordered;
 }
@@ -112,14 +125,18 @@ export function withoutCredentials(spec: TaskSpec): TaskSpec {
   if (work.case === "airflow" && work.value.workloadToken !== "") {
     return { ...spec, work: { case: "airflow", value: { ...work.value, workloadToken: "" } } };
   }
+  if (work.case === "trigger" && work.value.secretPayload.length > 0) {
+    return { ...spec, work: { case: "trigger", value: triggerWithoutSecrets(work.value) } };
+  }
   return spec;
 }
 
-function workProblem(spec: TaskSpec, runtime: string): Failure | undefined {
-  if (!servedWork.has(runtime)) {
-    return failureOf("runtime_unknown", { runtime: runtime || "(none)" });
-  }
+function workProblem(spec: TaskSpec): Failure | undefined {
   const { work } = spec;
+  if (!servedWork.has(work.case ?? "")) {
+    return failureOf("runtime_unknown", { runtime: work.case ?? "(none)" });
+  }
+  if (work.case === "trigger") return triggerProblem(spec, work.value);
   if (work.case === "command" && !work.value.argv[0]) return failureOf("command_empty");
   if (work.case === "airflow" && work.value.workloadJson === "") {
     return invalid("spec.airflow.workload_json", "it is empty");

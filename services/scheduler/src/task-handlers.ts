@@ -28,7 +28,7 @@ import {
 import { errorDetailOf } from "@remex/transport";
 import type { ChangeFeed, ChangePage } from "./change-feed.ts";
 import { readSubmission, taskIdOf } from "./submission.ts";
-import { changeOfRow, stateNumber, stateWord, taskOfRow } from "./task-wire.ts";
+import { changeOfRow, eventOfRow, stateNumber, stateWord, taskOfRow } from "./task-wire.ts";
 
 export interface TaskHandlersDeps {
   readonly tasks: TaskStore;
@@ -49,6 +49,8 @@ const defaultPage = 100;
 const mostLooked = 2_000;
 const defaultChanges = 1_000;
 const mostChanges = 10_000;
+/** An answer with events ends after so many bytes of them. */
+const mostEventBytes = 1_048_576;
 const longestWaitMs = 30_000;
 /** An empty answer of a watch comes at least this often. */
 const watchSignMs = 10_000;
@@ -184,6 +186,22 @@ export function createTaskHandlers(deps: TaskHandlersDeps): ServiceImpl<typeof T
         if (news) await gather(clock);
       }
     },
+
+    listTriggerEvents: ({ deployment, task, after, limit }) =>
+      answering(deployment, async () => {
+        const read = await inEffect(
+          deployment,
+          tasks.listEvents({
+            deployment,
+            id: task,
+            after: Number(after),
+            most: Math.min(limit || defaultPage, mostItems),
+            mostBytes: mostEventBytes,
+          }),
+        );
+        if (read.kind === "unknown") throw remexError("task_unknown", { task, deployment });
+        return { events: read.events.map(eventOfRow), total: BigInt(read.total) };
+      }),
 
     cancelTasks: ({ deployment, tasks: ids, idempotencyKeys }) =>
       answering(deployment, async () => {

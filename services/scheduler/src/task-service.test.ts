@@ -2,7 +2,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { isRemexError } from "@remex/domain";
-import type { TaskSpecSchema } from "@remex/proto/common/v1";
+import { OnCut, OnLost, type TaskSpecSchema } from "@remex/proto/common/v1";
 import { TaskState, type TaskSubmissionSchema } from "@remex/proto/scheduler/v1";
 import { StoreUnavailable } from "@remex/store";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
@@ -23,6 +23,18 @@ afterAll(() => store.stop());
 
 type Spec = MessageInitShape<typeof TaskSpecSchema>;
 const noop = { case: "noop" as const, value: {} };
+const timer = (ms: number) => ({
+  trigger: { case: "timer" as const, value: { after: durationFromMs(ms) } },
+});
+interface TriggerFields {
+  readonly runtime?: string;
+  readonly payload?: Uint8Array;
+  readonly secretPayload?: Uint8Array;
+  readonly builtin?: ReturnType<typeof timer>;
+}
+const trigger = ({ builtin = timer(1_000), ...fields }: TriggerFields = {}) => ({
+  work: { case: "trigger" as const, value: { builtin, ...fields } },
+});
 const submit = async (...tasks: MessageInitShape<typeof TaskSubmissionSchema>[]) =>
   (await world.client.submitTasks({ deployment, tasks })).results;
 const codeOf = (error: unknown): unknown => (isRemexError(error) ? error.code : error);
@@ -33,7 +45,19 @@ describe("bad input has its own refusal, and nothing of it is queued", () => {
   const airflow = { workloadJson: "", workloadToken: "" };
   const cases: [string, string, Spec][] = [
     ["no work", "runtime_unknown", {}],
-    ["a trigger", "runtime_unknown", { work: { case: "trigger", value: {} } }],
+    ["a bundle", "runtime_unknown", { work: { case: "bundle", value: {} } }],
+    ["a trigger of another runtime", "runtime_unknown", trigger({ runtime: "airflow" })],
+    ["a trigger with nothing in it", "argument_invalid", { work: { case: "trigger", value: {} } }],
+    ["a trigger with a payload", "argument_invalid", trigger({ payload: new Uint8Array(1) })],
+    [
+      "a trigger with odd secrets",
+      "argument_invalid",
+      trigger({ secretPayload: Buffer.from("x") }),
+    ],
+    ["a timer of nothing", "argument_invalid", trigger({ builtin: timer(0) })],
+    ["a trigger that goes on", "argument_invalid", { ...trigger(), onCut: OnCut.CONTINUE }],
+    ["a trigger that is not taken over", "argument_invalid", { ...trigger(), onLost: OnLost.FAIL }],
+    ["a held trigger", "argument_invalid", { ...trigger(), lostAfter: durationFromMs(1_000) }],
     ["an empty command", "command_empty", { work: { case: "command", value: { argv: [] } } }],
     ["an empty program", "command_empty", { work: { case: "command", value: { argv: [""] } } }],
     ["an empty workload", "argument_invalid", { work: { case: "airflow", value: airflow } }],

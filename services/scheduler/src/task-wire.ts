@@ -14,8 +14,10 @@ import {
   TaskChangeSchema,
   TaskSchema,
   TaskState,
+  type TriggerEventRecord,
+  TriggerEventRecordSchema,
 } from "@remex/proto/scheduler/v1";
-import type { TaskChangeRow, TaskRow } from "@remex/store";
+import type { TaskChangeRow, TaskRow, TriggerEventRow } from "@remex/store";
 import { withoutCredentials } from "./submission.ts";
 import { attemptOfText, sessionOfText } from "./wire-refs.ts";
 
@@ -93,6 +95,17 @@ function attemptOfRow(row: TaskRow): Attempt {
   });
 }
 
+export function eventOfRow(row: TriggerEventRow): TriggerEventRecord {
+  return create(TriggerEventRecordSchema, {
+    position: BigInt(row.position),
+    attempt: attemptOfText(row.attempt),
+    number: BigInt(row.number),
+    payload: row.payload,
+    agent: row.agent,
+    at: timestampFromMs(row.atMs),
+  });
+}
+
 export function changeOfRow(row: TaskChangeRow): TaskChange {
   return create(TaskChangeSchema, {
     task: row.id,
@@ -106,5 +119,6 @@ export function changeOfRow(row: TaskChangeRow): TaskChange {
     message: row.message,
     ...(row.exitCode === undefined ? {} : { exitCode: row.exitCode }),
     at: timestampFromMs(row.atMs),
+    triggerEvent: BigInt(row.triggerEvent),
   });
 }

@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // What a scheduler tells agents, in the contract's form. Built as plain objects: this is hot.
 
+import { create } from "@bufbuild/protobuf";
 import { type Duration, durationFromMs } from "@bufbuild/protobuf/wkt";
-import type { ReportVerdictName } from "@remex/domain";
+import { failureOf, type ReportVerdictName } from "@remex/domain";
 import {
   InventoryVerdict,
   type Offer,
   ReportVerdict,
   type ServerEvent,
 } from "@remex/proto/agent/v1";
-import type { ClaimedTask, InventoryJudgement, ReportJudgement } from "@remex/store";
+import { ErrorDetailSchema } from "@remex/proto/common/v1";
+import type {
+  ClaimedTask,
+  EventJudgement,
+  InventoryJudgement,
+  ReportJudgement,
+} from "@remex/store";
+import { errorDetailOf } from "@remex/transport";
 import { attemptOfText } from "./wire-refs.ts";
 
 function eventOf(event: ServerEvent["event"]): ServerEvent {
@@ -72,6 +80,28 @@ export function cancelEvent(task: string, attempt: string): ServerEvent {
 export function inventoryRequestEvent(reason: string): ServerEvent {
   const value = { $typeName: "remex.agent.v1.InventoryRequest", reason } as const;
   return eventOf({ case: "inventoryRequest", value });
+}
+
+/** What became of the events of an attempt that were sent so far. */
+export function eventAnswerEvent(
+  task: string,
+  attempt: string,
+  judged: EventJudgement,
+): ServerEvent {
+  const refusal =
+    judged.refusal === "stale" ? failureOf("trigger_event_stale", { task, attempt }) : undefined;
+  return eventOf({
+    case: "triggerEventAnswer",
+    value: {
+      $typeName: "remex.agent.v1.TriggerEventAnswer",
+      task,
+      attempt: attemptOfText(attempt),
+      durableNumber: BigInt(judged.durable),
+      ...(refusal === undefined
+        ? {}
+        : { refusal: create(ErrorDetailSchema, errorDetailOf(refusal)) }),
+    },
+  });
 }
 
 const verdictNumbers: Readonly<Record<ReportVerdictName, ReportVerdict>> = {

@@ -4,6 +4,8 @@
 import type {
   AcceptGroup,
   AttemptNote,
+  EventGroup,
+  EventItem,
   InventoryItem,
   ReportGroup,
   ReportItem,
@@ -25,6 +27,7 @@ interface WithRecipient {
 }
 
 type Accepts = AcceptGroup & WithRecipient & { readonly accepts: AcceptGroup["accepts"][number][] };
+type Events = EventGroup & WithRecipient & { readonly events: EventItem[] };
 type Reports = ReportGroup & WithRecipient & { readonly reports: ReportItem[] };
 
 /** Things to be done in one turn. */
@@ -32,6 +35,8 @@ export class TurnBatch {
   readonly submits: WaitingSubmit[] = [];
   readonly accepts = new Map<string, Accepts>();
   readonly reports = new Map<string, Reports>();
+  /** Events of triggers, by agent and session. */
+  readonly events = new Map<string, Events>();
   readonly declines: (AttemptNote & { readonly reason: string })[] = [];
   readonly notes: (AttemptNote & { readonly note: string })[] = [];
   /** Starts, by "task attempt". */
@@ -43,6 +48,7 @@ export class TurnBatch {
       this.submits.length === 0 &&
       this.accepts.size === 0 &&
       this.reports.size === 0 &&
+      this.events.size === 0 &&
       this.declines.length === 0 &&
       this.notes.length === 0 &&
       this.starts.size === 0 &&
@@ -73,6 +79,14 @@ export class TurnBatch {
       case "report":
         this.#addReport(to, name, said.report);
         return;
+      case "event": {
+        const { id, attempt, number, payload } = said;
+        const item = { id, attempt, number, payload };
+        const group = this.events.get(name);
+        if (group) group.events.push(item);
+        else this.events.set(name, { to, agent, session, events: [item] });
+        return;
+      }
       case "inventory": {
         const { sequence, entries } = said;
         this.inventories.set(name, { to, agent, session, sequence, entries });

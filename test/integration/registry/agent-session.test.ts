@@ -172,12 +172,13 @@ describe("frames", () => {
     expect(stream.heard.filter(({ event }) => event.case === "inventoryRequest")).toHaveLength(1);
   });
 
-  it("trigger events are refused until they are served", async () => {
+  it("PROTOCOL-C5: a trigger's event goes to the scheduler; one that is too large is refused at the door", async () => {
     const stream = agent.open("good", goodHello(name));
     await stream.welcome();
-    stream.say([{ case: "triggerEvent", value: { task: "t1", number: 1n } }]);
+    const payload = new Uint8Array(262_145);
+    stream.say([{ case: "triggerEvent", value: { task: "t1", number: 1n, payload } }]);
     const answer = await stream.hear("triggerEventAnswer");
-    expect(answer.refusal?.code).toBe("not_served");
+    expect(answer).toMatchObject({ task: "t1", refusal: { code: "trigger_event_too_large" } });
   });
 });
 

@@ -146,6 +146,8 @@ export interface TaskChangeRow {
   readonly exitCode: number | undefined;
   readonly message: string;
   readonly atMs: number;
+  /** Number of the trigger's event that became durable; 0 when the change is none. */
+  readonly triggerEvent: number;
 }
 
 /** What one call of a function changed. */
@@ -197,6 +199,8 @@ function readEntry(text: string, atMs: number, keys: ReadonlyMap<string, string>
     const change = fields.slice(at, at + fieldsPerChange);
     const [id = "", state, attempt = "", stage, agent = "", outcome, reason = ""] = change;
     const [exit = "", message = ""] = change.slice(7);
+    // An event's change has its number where others have words for people.
+    const isEvent = reason === "trigger_event";
     rows.push({
       id,
       key: keys.get(id) ?? "",
@@ -207,8 +211,9 @@ function readEntry(text: string, atMs: number, keys: ReadonlyMap<string, string>
       outcome: (outcome ?? "") as OutcomeKind | "",
       reason,
       exitCode: exit === "" ? undefined : Number(exit),
-      message,
+      message: isEvent ? "" : message,
       atMs,
+      triggerEvent: isEvent ? Number(message) : 0,
     });
   }
   return rows;

@@ -4,6 +4,7 @@
 import { readFunctionLibrary } from "../core/function-library.ts";
 import type { Store, StoreFunction } from "../core/store.ts";
 import type { TaskCall } from "./task-call.ts";
+import { listTriggerEvents, noteTriggerEvents } from "./task-events.ts";
 import { getTasks, listTasks, queueDepths, readAttempt, readChanges } from "./task-reads.ts";
 import {
   cancelTasks,
@@ -51,6 +52,8 @@ export interface TaskStore {
   readonly releaseHeld: Call<typeof releaseHeld>;
   readonly cancel: Call<typeof cancelTasks>;
   readonly listCancels: Call<typeof listCancels>;
+  readonly noteEvents: Call<typeof noteTriggerEvents>;
+  readonly listEvents: Call<typeof listTriggerEvents>;
   readonly get: Call<typeof getTasks>;
   readonly list: Call<typeof listTasks>;
   readonly readChanges: Call<typeof readChanges>;
@@ -79,6 +82,8 @@ export function createTaskStore(store: Store, now: () => number | "" = () => "")
     releaseHeld: bind(releaseHeld),
     cancel: bind(cancelTasks),
     listCancels: bind(listCancels),
+    noteEvents: bind(noteTriggerEvents),
+    listEvents: bind(listTriggerEvents),
     get: bind(getTasks),
     list: bind(listTasks),
     readChanges: bind(readChanges),

@@ -192,8 +192,7 @@ export class SessionConduct {
           .catch(this.#failed(live, "reauthentication"));
         return false;
       case "triggerEvent":
-        refuseTrigger(live, event.value);
-        return false;
+        return takeTriggerEvent(live, event.value);
       case "hello":
       case undefined:
         return false;
@@ -271,12 +270,18 @@ export class SessionConduct {
   }
 }
 
-function refuseTrigger(live: LiveSession, said: TriggerEvent): void {
-  const refusal = errorDetailOf(failureOf("not_served", { what: "trigger events" }));
+const mostEventBytes = 262_144;
+
+/** True when it is for the scheduler, which judges all but its size (C5, I11). */
+function takeTriggerEvent(live: LiveSession, said: TriggerEvent): boolean {
+  const bytes = said.payload.length;
+  if (bytes <= mostEventBytes) return true;
+  const failure = failureOf("trigger_event_too_large", { bytes, limit: mostEventBytes });
   const value = {
     task: said.task,
     ...(said.attempt === undefined ? {} : { attempt: said.attempt }),
-    refusal,
+    refusal: errorDetailOf(failure),
   };
   live.channel.send([serverEvent({ case: "triggerEventAnswer", value })]);
+  return false;
 }

@@ -5,7 +5,7 @@
 -- the field `slots` for the sum of the slot costs of those that are not HELD; offers zset id -> deadline;
 -- holds zset id -> when held work is given up (+inf: never); submitted list of ids, oldest first; ended
 -- list of <ms>:<id>; cancels hash id -> agent; counts hash; changes stream; watched string, there while
--- somebody reads the history.
+-- somebody reads the history; events:<id> stream of a trigger's events.
 --
 -- This is the hot path of the whole product: a call of Redis costs about 2 us in here and a new string
 -- half of that, so lists are gathered flat and joined once.
@@ -24,6 +24,8 @@ function task.begin(config_key, epoch, now)
 end
 
 function task.key(call, id) return call.task_prefix .. id end
+
+function task.events_key(call, id) return call.tag .. ':events:' .. id end
 
 -- Notes one change for the history: nine fields, whose order the reader knows.
 function task.change(call, id, state, attempt, stage, agent, outcome, reason, exit, message)

@@ -15,7 +15,7 @@ for _, entry in ipairs(redis.call('LRANGE', ended, 0, ARGV[3] - 1)) do
   removed = removed + 1
   local v = redis.call('HMGET', task.key(call, id), 'state', 'digest')
   if v[1] then
-    redis.call('DEL', task.key(call, id))
+    redis.call('DEL', task.key(call, id), task.events_key(call, id))
     redis.call('HSET', task.key(call, id), 'remembered', v[1], 'digest', v[2])
     redis.call('PEXPIRE', task.key(call, id), REMEMBERED_MS)
     task.count(call, v[1], -1)

@@ -85,7 +85,7 @@ export declare type AgentEvent = Message<"remex.agent.v1.AgentEvent"> & {
     case: "report";
   } | {
     /**
-     * Something that a trigger emitted. Reserved for triggerers.
+     * Something that a trigger emitted.
      *
      * @generated from field: remex.agent.v1.TriggerEvent trigger_event = 8;
      */
@@ -174,7 +174,7 @@ export declare type AgentEventJson = {
   report?: ReportJson;
 
   /**
-   * Something that a trigger emitted. Reserved for triggerers.
+   * Something that a trigger emitted.
    *
    * @generated from field: remex.agent.v1.TriggerEvent trigger_event = 8;
    */
@@ -535,7 +535,9 @@ export declare type Capabilities = Message<"remex.agent.v1.Capabilities"> & {
   group: string;
 
   /**
-   * Runtimes that its runner has, by the case names of TaskSpec.work: "command", "noop", "airflow".
+   * Runtimes that its runner has, by the case names of TaskSpec.work: "command", "noop", "airflow"; for
+   * triggers "trigger_" and the trigger's runtime: "trigger_builtin". A worker is offered no trigger,
+   * a triggerer nothing else.
    *
    * @generated from field: repeated string runtimes = 5;
    */
@@ -584,7 +586,9 @@ export declare type CapabilitiesJson = {
   group?: string;
 
   /**
-   * Runtimes that its runner has, by the case names of TaskSpec.work: "command", "noop", "airflow".
+   * Runtimes that its runner has, by the case names of TaskSpec.work: "command", "noop", "airflow"; for
+   * triggers "trigger_" and the trigger's runtime: "trigger_builtin". A worker is offered no trigger,
+   * a triggerer nothing else.
    *
    * @generated from field: repeated string runtimes = 5;
    */
@@ -1342,8 +1346,10 @@ export declare type ReportJson = {
 export declare const ReportSchema: GenMessage<Report, {jsonType: ReportJson}>;
 
 /**
- * TriggerEvent is something that a trigger emitted. Reserved: answered with REFUSED until triggers
- * are served.
+ * TriggerEvent is something that a trigger emitted. An agent sends none without a valid lease (G3,
+ * I11), in order of their numbers, again on every stream until TriggerEventAnswer covers them, and
+ * reports the end of the attempt only after that. What is sent after the attempt was given up is
+ * refused (C5).
  *
  * @generated from message remex.agent.v1.TriggerEvent
  */
@@ -1378,8 +1384,10 @@ export declare type TriggerEvent = Message<"remex.agent.v1.TriggerEvent"> & {
 };
 
 /**
- * TriggerEvent is something that a trigger emitted. Reserved: answered with REFUSED until triggers
- * are served.
+ * TriggerEvent is something that a trigger emitted. An agent sends none without a valid lease (G3,
+ * I11), in order of their numbers, again on every stream until TriggerEventAnswer covers them, and
+ * reports the end of the attempt only after that. What is sent after the attempt was given up is
+ * refused (C5).
  *
  * @generated from message remex.agent.v1.TriggerEvent
  */
@@ -1636,7 +1644,7 @@ export declare type ServerEvent = Message<"remex.agent.v1.ServerEvent"> & {
     case: "inventoryRequest";
   } | {
     /**
-     * The answer to trigger events. Reserved for triggerers.
+     * The answer to trigger events.
      *
      * @generated from field: remex.agent.v1.TriggerEventAnswer trigger_event_answer = 10;
      */
@@ -1771,7 +1779,7 @@ export declare type ServerEventJson = {
   inventoryRequest?: InventoryRequestJson;
 
   /**
-   * The answer to trigger events. Reserved for triggerers.
+   * The answer to trigger events.
    *
    * @generated from field: remex.agent.v1.TriggerEventAnswer trigger_event_answer = 10;
    */
@@ -2738,7 +2746,7 @@ export declare type InventoryRequestJson = {
 export declare const InventoryRequestSchema: GenMessage<InventoryRequest, {jsonType: InventoryRequestJson}>;
 
 /**
- * TriggerEventAnswer answers trigger events. Reserved.
+ * TriggerEventAnswer answers the trigger events of an attempt that were sent so far.
  *
  * @generated from message remex.agent.v1.TriggerEventAnswer
  */
@@ -2758,14 +2766,17 @@ export declare type TriggerEventAnswer = Message<"remex.agent.v1.TriggerEventAns
   attempt?: AttemptId | undefined;
 
   /**
-   * Greatest event number up to which all events are durable.
+   * Greatest event number up to which all events are durable. Zero when none is, or when
+   * the refusal comes from somebody who cannot tell.
    *
    * @generated from field: uint64 durable_number = 3;
    */
   durableNumber: bigint;
 
   /**
-   * Why an event was refused. Absence means that none was.
+   * Why the events after `durable_number` were refused: they are not to be sent again. Codes:
+   * "trigger_event_stale" (the attempt is not current, C5), "trigger_event_too_large". Absence means
+   * that none was.
    *
    * @generated from field: remex.common.v1.ErrorDetail refusal = 4;
    */
@@ -2773,7 +2784,7 @@ export declare type TriggerEventAnswer = Message<"remex.agent.v1.TriggerEventAns
 };
 
 /**
- * TriggerEventAnswer answers trigger events. Reserved.
+ * TriggerEventAnswer answers the trigger events of an attempt that were sent so far.
  *
  * @generated from message remex.agent.v1.TriggerEventAnswer
  */
@@ -2793,14 +2804,17 @@ export declare type TriggerEventAnswerJson = {
   attempt?: AttemptIdJson;
 
   /**
-   * Greatest event number up to which all events are durable.
+   * Greatest event number up to which all events are durable. Zero when none is, or when
+   * the refusal comes from somebody who cannot tell.
    *
    * @generated from field: uint64 durable_number = 3;
    */
   durableNumber?: string;
 
   /**
-   * Why an event was refused. Absence means that none was.
+   * Why the events after `durable_number` were refused: they are not to be sent again. Codes:
+   * "trigger_event_stale" (the attempt is not current, C5), "trigger_event_too_large". Absence means
+   * that none was.
    *
    * @generated from field: remex.common.v1.ErrorDetail refusal = 4;
    */

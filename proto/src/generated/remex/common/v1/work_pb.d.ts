@@ -7,6 +7,7 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { Duration, DurationJson, Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
+import type { BuiltinTrigger, BuiltinTriggerJson } from "./trigger_pb.js";
 
 /**
  * Describes the file remex/common/v1/work.proto.
@@ -50,14 +51,16 @@ export declare type TaskSpec = Message<"remex.common.v1.TaskSpec"> & {
   slotCost: number;
 
   /**
-   * What becomes of the task when its agent is lost after the confirmation.
+   * What becomes of the task when its agent is lost after the confirmation. Triggers are always
+   * queued again (PROTOCOL G3): FAIL is refused for them.
    *
    * @generated from field: remex.common.v1.OnLost on_lost = 5;
    */
   onLost: OnLost;
 
   /**
-   * What the agent does with the task while it is cut off. Triggers always ABORT.
+   * What the agent does with the task while it is cut off. Triggers always ABORT: CONTINUE is refused
+   * for them.
    *
    * @generated from field: remex.common.v1.OnCut on_cut = 6;
    */
@@ -81,7 +84,8 @@ export declare type TaskSpec = Message<"remex.common.v1.TaskSpec"> & {
   maxRetries: number;
 
   /**
-   * How often the task is queued again after a lost attempt, under REQUEUE. Absence means 3.
+   * How often the task is queued again after a lost attempt, under REQUEUE. Absence means 3, and for
+   * triggers, which outlive many agents, 1,000.
    *
    * @generated from field: optional uint32 max_recoveries = 9;
    */
@@ -135,7 +139,7 @@ export declare type TaskSpec = Message<"remex.common.v1.TaskSpec"> & {
     case: "airflow";
   } | {
     /**
-     * A trigger, for triggerers. Reserved: refused with "runtime_unknown" until triggers are served.
+     * A trigger, for triggerers alone.
      *
      * @generated from field: remex.common.v1.TriggerWork trigger = 23;
      */
@@ -190,14 +194,16 @@ export declare type TaskSpecJson = {
   slotCost?: number;
 
   /**
-   * What becomes of the task when its agent is lost after the confirmation.
+   * What becomes of the task when its agent is lost after the confirmation. Triggers are always
+   * queued again (PROTOCOL G3): FAIL is refused for them.
    *
    * @generated from field: remex.common.v1.OnLost on_lost = 5;
    */
   onLost?: OnLostJson;
 
   /**
-   * What the agent does with the task while it is cut off. Triggers always ABORT.
+   * What the agent does with the task while it is cut off. Triggers always ABORT: CONTINUE is refused
+   * for them.
    *
    * @generated from field: remex.common.v1.OnCut on_cut = 6;
    */
@@ -221,7 +227,8 @@ export declare type TaskSpecJson = {
   maxRetries?: number;
 
   /**
-   * How often the task is queued again after a lost attempt, under REQUEUE. Absence means 3.
+   * How often the task is queued again after a lost attempt, under REQUEUE. Absence means 3, and for
+   * triggers, which outlive many agents, 1,000.
    *
    * @generated from field: optional uint32 max_recoveries = 9;
    */
@@ -265,7 +272,7 @@ export declare type TaskSpecJson = {
   airflow?: AirflowWorkJson;
 
   /**
-   * A trigger, for triggerers. Reserved: refused with "runtime_unknown" until triggers are served.
+   * A trigger, for triggerers alone.
    *
    * @generated from field: remex.common.v1.TriggerWork trigger = 23;
    */
@@ -423,59 +430,83 @@ export declare type AirflowWorkJson = {
 export declare const AirflowWorkSchema: GenMessage<AirflowWork, {jsonType: AirflowWorkJson}>;
 
 /**
- * TriggerWork is one trigger. Reserved for triggerer agents.
+ * TriggerWork is one trigger: waiting, asynchronous work that emits events and then ends. It is one
+ * task under ABORT (PROTOCOL C5): when its agent is lost or cut off, it begins anew on another
+ * triggerer, in an attempt whose events are numbered from 1 again.
  *
  * @generated from message remex.common.v1.TriggerWork
  */
 export declare type TriggerWork = Message<"remex.common.v1.TriggerWork"> & {
   /**
-   * Runtime of the trigger: "builtin" or "airflow".
+   * Runtime of the trigger: "builtin" or "airflow" (refused with "runtime_unknown" until it is served).
+   * Absence means "builtin".
    *
    * @generated from field: string runtime = 1;
    */
   runtime: string;
 
   /**
-   * The trigger in the form of its runtime.
+   * The trigger in the form of its runtime. Empty for "builtin", which has `builtin` instead.
    *
    * @generated from field: bytes payload = 2;
    */
   payload: Uint8Array;
 
   /**
-   * Credentials that the trigger needs; not part of the idempotency digest, never logged.
+   * Credentials that the trigger needs; not part of the idempotency digest, never logged. For a
+   * built-in `http` trigger: a JSON object of header names and values that are sent beside `headers`;
+   * empty for the others.
    *
    * @generated from field: bytes secret_payload = 3;
    */
   secretPayload: Uint8Array;
+
+  /**
+   * The trigger itself, for runtime "builtin".
+   *
+   * @generated from field: remex.common.v1.BuiltinTrigger builtin = 4;
+   */
+  builtin?: BuiltinTrigger | undefined;
 };
 
 /**
- * TriggerWork is one trigger. Reserved for triggerer agents.
+ * TriggerWork is one trigger: waiting, asynchronous work that emits events and then ends. It is one
+ * task under ABORT (PROTOCOL C5): when its agent is lost or cut off, it begins anew on another
+ * triggerer, in an attempt whose events are numbered from 1 again.
  *
  * @generated from message remex.common.v1.TriggerWork
  */
 export declare type TriggerWorkJson = {
   /**
-   * Runtime of the trigger: "builtin" or "airflow".
+   * Runtime of the trigger: "builtin" or "airflow" (refused with "runtime_unknown" until it is served).
+   * Absence means "builtin".
    *
    * @generated from field: string runtime = 1;
    */
   runtime?: string;
 
   /**
-   * The trigger in the form of its runtime.
+   * The trigger in the form of its runtime. Empty for "builtin", which has `builtin` instead.
    *
    * @generated from field: bytes payload = 2;
    */
   payload?: string;
 
   /**
-   * Credentials that the trigger needs; not part of the idempotency digest, never logged.
+   * Credentials that the trigger needs; not part of the idempotency digest, never logged. For a
+   * built-in `http` trigger: a JSON object of header names and values that are sent beside `headers`;
+   * empty for the others.
    *
    * @generated from field: bytes secret_payload = 3;
    */
   secretPayload?: string;
+
+  /**
+   * The trigger itself, for runtime "builtin".
+   *
+   * @generated from field: remex.common.v1.BuiltinTrigger builtin = 4;
+   */
+  builtin?: BuiltinTriggerJson;
 };
 
 /**

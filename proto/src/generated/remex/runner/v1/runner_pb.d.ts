@@ -118,6 +118,14 @@ export declare type AgentEvent = Message<"remex.runner.v1.AgentEvent"> & {
      */
     value: Shutdown;
     case: "shutdown";
+  } | {
+    /**
+     * Events of a trigger are durable, or were refused.
+     *
+     * @generated from field: remex.runner.v1.AttemptEventAnswer events_durable = 7;
+     */
+    value: AttemptEventAnswer;
+    case: "eventsDurable";
   } | { case: undefined; value?: undefined };
 };
 
@@ -168,6 +176,13 @@ export declare type AgentEventJson = {
    * @generated from field: remex.runner.v1.Shutdown shutdown = 6;
    */
   shutdown?: ShutdownJson;
+
+  /**
+   * Events of a trigger are durable, or were refused.
+   *
+   * @generated from field: remex.runner.v1.AttemptEventAnswer events_durable = 7;
+   */
+  eventsDurable?: AttemptEventAnswerJson;
 };
 
 /**
@@ -577,6 +592,68 @@ export declare type ForgetJson = {
 export declare const ForgetSchema: GenMessage<Forget, {jsonType: ForgetJson}>;
 
 /**
+ * AttemptEventAnswer says how far the events of a trigger's attempt are durable.
+ *
+ * @generated from message remex.runner.v1.AttemptEventAnswer
+ */
+export declare type AttemptEventAnswer = Message<"remex.runner.v1.AttemptEventAnswer"> & {
+  /**
+   * Id of the task.
+   *
+   * @generated from field: string task = 1;
+   */
+  task: string;
+
+  /**
+   * The attempt.
+   *
+   * @generated from field: remex.common.v1.AttemptId attempt = 2;
+   */
+  attempt?: AttemptId | undefined;
+
+  /**
+   * Greatest event number up to which all events are durable.
+   *
+   * @generated from field: uint64 durable_number = 3;
+   */
+  durableNumber: bigint;
+};
+
+/**
+ * AttemptEventAnswer says how far the events of a trigger's attempt are durable.
+ *
+ * @generated from message remex.runner.v1.AttemptEventAnswer
+ */
+export declare type AttemptEventAnswerJson = {
+  /**
+   * Id of the task.
+   *
+   * @generated from field: string task = 1;
+   */
+  task?: string;
+
+  /**
+   * The attempt.
+   *
+   * @generated from field: remex.common.v1.AttemptId attempt = 2;
+   */
+  attempt?: AttemptIdJson;
+
+  /**
+   * Greatest event number up to which all events are durable.
+   *
+   * @generated from field: uint64 durable_number = 3;
+   */
+  durableNumber?: string;
+};
+
+/**
+ * Describes the message remex.runner.v1.AttemptEventAnswer.
+ * Use `create(AttemptEventAnswerSchema)` to create a new message.
+ */
+export declare const AttemptEventAnswerSchema: GenMessage<AttemptEventAnswer, {jsonType: AttemptEventAnswerJson}>;
+
+/**
  * Shutdown ends the runner: all work is stopped first.
  *
  * @generated from message remex.runner.v1.Shutdown
@@ -683,6 +760,14 @@ export declare type RunnerEvent = Message<"remex.runner.v1.RunnerEvent"> & {
      */
     value: AttemptEnded;
     case: "ended";
+  } | {
+    /**
+     * A trigger emitted an event.
+     *
+     * @generated from field: remex.runner.v1.AttemptEvent emitted = 6;
+     */
+    value: AttemptEvent;
+    case: "emitted";
   } | { case: undefined; value?: undefined };
 };
 
@@ -726,6 +811,13 @@ export declare type RunnerEventJson = {
    * @generated from field: remex.runner.v1.AttemptEnded ended = 5;
    */
   ended?: AttemptEndedJson;
+
+  /**
+   * A trigger emitted an event.
+   *
+   * @generated from field: remex.runner.v1.AttemptEvent emitted = 6;
+   */
+  emitted?: AttemptEventJson;
 };
 
 /**
@@ -748,7 +840,8 @@ export declare type RunnerHello = Message<"remex.runner.v1.RunnerHello"> & {
   contract: number;
 
   /**
-   * Runtimes of this runner, by the case names of TaskSpec.work.
+   * Runtimes of this runner, by the case names of TaskSpec.work; for triggers "trigger_" and the
+   * trigger's runtime: "trigger_builtin".
    *
    * @generated from field: repeated string runtimes = 2;
    */
@@ -798,7 +891,8 @@ export declare type RunnerHelloJson = {
   contract?: number;
 
   /**
-   * Runtimes of this runner, by the case names of TaskSpec.work.
+   * Runtimes of this runner, by the case names of TaskSpec.work; for triggers "trigger_" and the
+   * trigger's runtime: "trigger_builtin".
    *
    * @generated from field: repeated string runtimes = 2;
    */
@@ -1247,6 +1341,88 @@ export declare type AttemptEndedJson = {
  * Use `create(AttemptEndedSchema)` to create a new message.
  */
 export declare const AttemptEndedSchema: GenMessage<AttemptEnded, {jsonType: AttemptEndedJson}>;
+
+/**
+ * AttemptEvent is something that a trigger emitted. The runner emits none once the lease has ended
+ * (PROTOCOL G3), has at most 16 of an attempt unanswered, and ends an attempt well only after all its
+ * events are durable. The agent sends it on until it is; it is in no journal, since an attempt that is
+ * lost begins anew.
+ *
+ * @generated from message remex.runner.v1.AttemptEvent
+ */
+export declare type AttemptEvent = Message<"remex.runner.v1.AttemptEvent"> & {
+  /**
+   * Id of the task.
+   *
+   * @generated from field: string task = 1;
+   */
+  task: string;
+
+  /**
+   * The attempt.
+   *
+   * @generated from field: remex.common.v1.AttemptId attempt = 2;
+   */
+  attempt?: AttemptId | undefined;
+
+  /**
+   * Number of the event within the attempt, from 1 without gaps.
+   *
+   * @generated from field: uint64 number = 3;
+   */
+  number: bigint;
+
+  /**
+   * The event in the form of the trigger's runtime, at most 262,144 bytes.
+   *
+   * @generated from field: bytes payload = 4;
+   */
+  payload: Uint8Array;
+};
+
+/**
+ * AttemptEvent is something that a trigger emitted. The runner emits none once the lease has ended
+ * (PROTOCOL G3), has at most 16 of an attempt unanswered, and ends an attempt well only after all its
+ * events are durable. The agent sends it on until it is; it is in no journal, since an attempt that is
+ * lost begins anew.
+ *
+ * @generated from message remex.runner.v1.AttemptEvent
+ */
+export declare type AttemptEventJson = {
+  /**
+   * Id of the task.
+   *
+   * @generated from field: string task = 1;
+   */
+  task?: string;
+
+  /**
+   * The attempt.
+   *
+   * @generated from field: remex.common.v1.AttemptId attempt = 2;
+   */
+  attempt?: AttemptIdJson;
+
+  /**
+   * Number of the event within the attempt, from 1 without gaps.
+   *
+   * @generated from field: uint64 number = 3;
+   */
+  number?: string;
+
+  /**
+   * The event in the form of the trigger's runtime, at most 262,144 bytes.
+   *
+   * @generated from field: bytes payload = 4;
+   */
+  payload?: string;
+};
+
+/**
+ * Describes the message remex.runner.v1.AttemptEvent.
+ * Use `create(AttemptEventSchema)` to create a new message.
+ */
+export declare const AttemptEventSchema: GenMessage<AttemptEvent, {jsonType: AttemptEventJson}>;
 
 /**
  * StopReason says why an attempt is stopped.

@@ -182,7 +182,8 @@ export declare type Task = Message<"remex.scheduler.v1.Task"> & {
   spec?: TaskSpec | undefined;
 
   /**
-   * Case name of the spec's work: "command", "noop", "airflow".
+   * Case name of the spec's work: "command", "noop", "airflow"; of a trigger "trigger_" and its
+   * runtime: "trigger_builtin".
    *
    * @generated from field: string runtime = 5;
    */
@@ -309,7 +310,8 @@ export declare type TaskJson = {
   spec?: TaskSpecJson;
 
   /**
-   * Case name of the spec's work: "command", "noop", "airflow".
+   * Case name of the spec's work: "command", "noop", "airflow"; of a trigger "trigger_" and its
+   * runtime: "trigger_builtin".
    *
    * @generated from field: string runtime = 5;
    */
@@ -490,6 +492,15 @@ export declare type TaskChange = Message<"remex.scheduler.v1.TaskChange"> & {
    * @generated from field: google.protobuf.Timestamp at = 11;
    */
   at?: Timestamp | undefined;
+
+  /**
+   * Number of an event of the attempt, a trigger's, that has become durable; `reason` is
+   * "trigger_event" then, and nothing else of the task has changed. ListTriggerEvents reads it. Zero
+   * means that the change is no event.
+   *
+   * @generated from field: uint64 trigger_event = 12;
+   */
+  triggerEvent: bigint;
 };
 
 /**
@@ -575,6 +586,15 @@ export declare type TaskChangeJson = {
    * @generated from field: google.protobuf.Timestamp at = 11;
    */
   at?: TimestampJson;
+
+  /**
+   * Number of an event of the attempt, a trigger's, that has become durable; `reason` is
+   * "trigger_event" then, and nothing else of the task has changed. ListTriggerEvents reads it. Zero
+   * means that the change is no event.
+   *
+   * @generated from field: uint64 trigger_event = 12;
+   */
+  triggerEvent?: string;
 };
 
 /**
@@ -582,6 +602,114 @@ export declare type TaskChangeJson = {
  * Use `create(TaskChangeSchema)` to create a new message.
  */
 export declare const TaskChangeSchema: GenMessage<TaskChange, {jsonType: TaskChangeJson}>;
+
+/**
+ * TriggerEventRecord is a durable event of a trigger.
+ *
+ * @generated from message remex.scheduler.v1.TriggerEventRecord
+ */
+export declare type TriggerEventRecord = Message<"remex.scheduler.v1.TriggerEventRecord"> & {
+  /**
+   * Where it stands in the order of the task's events, over all attempts; later ones are greater.
+   *
+   * @generated from field: uint64 position = 1;
+   */
+  position: bigint;
+
+  /**
+   * Attempt that emitted it.
+   *
+   * @generated from field: remex.common.v1.AttemptId attempt = 2;
+   */
+  attempt?: AttemptId | undefined;
+
+  /**
+   * Number within the attempt, from 1. No two events of a task have the same attempt and number (G3);
+   * an attempt that took a trigger over begins at 1 again.
+   *
+   * @generated from field: uint64 number = 3;
+   */
+  number: bigint;
+
+  /**
+   * The event in the form of the trigger's runtime; of a built-in one, a JSON object. Untrusted bytes
+   * of the agent.
+   *
+   * @generated from field: bytes payload = 4;
+   */
+  payload: Uint8Array;
+
+  /**
+   * Agent that emitted it.
+   *
+   * @generated from field: string agent = 5;
+   */
+  agent: string;
+
+  /**
+   * When it became durable, by the store's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 6;
+   */
+  at?: Timestamp | undefined;
+};
+
+/**
+ * TriggerEventRecord is a durable event of a trigger.
+ *
+ * @generated from message remex.scheduler.v1.TriggerEventRecord
+ */
+export declare type TriggerEventRecordJson = {
+  /**
+   * Where it stands in the order of the task's events, over all attempts; later ones are greater.
+   *
+   * @generated from field: uint64 position = 1;
+   */
+  position?: string;
+
+  /**
+   * Attempt that emitted it.
+   *
+   * @generated from field: remex.common.v1.AttemptId attempt = 2;
+   */
+  attempt?: AttemptIdJson;
+
+  /**
+   * Number within the attempt, from 1. No two events of a task have the same attempt and number (G3);
+   * an attempt that took a trigger over begins at 1 again.
+   *
+   * @generated from field: uint64 number = 3;
+   */
+  number?: string;
+
+  /**
+   * The event in the form of the trigger's runtime; of a built-in one, a JSON object. Untrusted bytes
+   * of the agent.
+   *
+   * @generated from field: bytes payload = 4;
+   */
+  payload?: string;
+
+  /**
+   * Agent that emitted it.
+   *
+   * @generated from field: string agent = 5;
+   */
+  agent?: string;
+
+  /**
+   * When it became durable, by the store's clock.
+   *
+   * @generated from field: google.protobuf.Timestamp at = 6;
+   */
+  at?: TimestampJson;
+};
+
+/**
+ * Describes the message remex.scheduler.v1.TriggerEventRecord.
+ * Use `create(TriggerEventRecordSchema)` to create a new message.
+ */
+export declare const TriggerEventRecordSchema: GenMessage<TriggerEventRecord, {jsonType: TriggerEventRecordJson}>;
 
 /**
  * TaskState is where a task stands (PROTOCOL section 3).

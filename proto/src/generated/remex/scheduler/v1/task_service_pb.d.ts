@@ -7,7 +7,7 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { TaskSpec, TaskSpecJson } from "../../common/v1/work_pb.js";
-import type { Task, TaskChange, TaskChangeJson, TaskJson, TaskState, TaskStateJson } from "./task_pb.js";
+import type { Task, TaskChange, TaskChangeJson, TaskJson, TaskState, TaskStateJson, TriggerEventRecord, TriggerEventRecordJson } from "./task_pb.js";
 import type { ErrorDetail, ErrorDetailJson } from "../../common/v1/error_detail_pb.js";
 import type { Duration, DurationJson } from "@bufbuild/protobuf/wkt";
 
@@ -979,6 +979,130 @@ export declare type CancelResultJson = {
 export declare const CancelResultSchema: GenMessage<CancelResult, {jsonType: CancelResultJson}>;
 
 /**
+ * ListTriggerEventsRequest asks for the events of a trigger.
+ *
+ * @generated from message remex.scheduler.v1.ListTriggerEventsRequest
+ */
+export declare type ListTriggerEventsRequest = Message<"remex.scheduler.v1.ListTriggerEventsRequest"> & {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment: string;
+
+  /**
+   * Id of the task.
+   *
+   * @generated from field: string task = 2;
+   */
+  task: string;
+
+  /**
+   * Position after which events are wanted. Zero means from the oldest.
+   *
+   * @generated from field: uint64 after = 3;
+   */
+  after: bigint;
+
+  /**
+   * Most events to return, at most 1,000. Absence means 100. An answer ends earlier at 1 MiB.
+   *
+   * @generated from field: uint32 limit = 4;
+   */
+  limit: number;
+};
+
+/**
+ * ListTriggerEventsRequest asks for the events of a trigger.
+ *
+ * @generated from message remex.scheduler.v1.ListTriggerEventsRequest
+ */
+export declare type ListTriggerEventsRequestJson = {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment?: string;
+
+  /**
+   * Id of the task.
+   *
+   * @generated from field: string task = 2;
+   */
+  task?: string;
+
+  /**
+   * Position after which events are wanted. Zero means from the oldest.
+   *
+   * @generated from field: uint64 after = 3;
+   */
+  after?: string;
+
+  /**
+   * Most events to return, at most 1,000. Absence means 100. An answer ends earlier at 1 MiB.
+   *
+   * @generated from field: uint32 limit = 4;
+   */
+  limit?: number;
+};
+
+/**
+ * Describes the message remex.scheduler.v1.ListTriggerEventsRequest.
+ * Use `create(ListTriggerEventsRequestSchema)` to create a new message.
+ */
+export declare const ListTriggerEventsRequestSchema: GenMessage<ListTriggerEventsRequest, {jsonType: ListTriggerEventsRequestJson}>;
+
+/**
+ * ListTriggerEventsResponse holds events.
+ *
+ * @generated from message remex.scheduler.v1.ListTriggerEventsResponse
+ */
+export declare type ListTriggerEventsResponse = Message<"remex.scheduler.v1.ListTriggerEventsResponse"> & {
+  /**
+   * The events, in order. Empty means that there is none after the position now.
+   *
+   * @generated from field: repeated remex.scheduler.v1.TriggerEventRecord events = 1;
+   */
+  events: TriggerEventRecord[];
+
+  /**
+   * How many events of the task there were, those that are kept no more included.
+   *
+   * @generated from field: uint64 total = 2;
+   */
+  total: bigint;
+};
+
+/**
+ * ListTriggerEventsResponse holds events.
+ *
+ * @generated from message remex.scheduler.v1.ListTriggerEventsResponse
+ */
+export declare type ListTriggerEventsResponseJson = {
+  /**
+   * The events, in order. Empty means that there is none after the position now.
+   *
+   * @generated from field: repeated remex.scheduler.v1.TriggerEventRecord events = 1;
+   */
+  events?: TriggerEventRecordJson[];
+
+  /**
+   * How many events of the task there were, those that are kept no more included.
+   *
+   * @generated from field: uint64 total = 2;
+   */
+  total?: string;
+};
+
+/**
+ * Describes the message remex.scheduler.v1.ListTriggerEventsResponse.
+ * Use `create(ListTriggerEventsResponseSchema)` to create a new message.
+ */
+export declare const ListTriggerEventsResponseSchema: GenMessage<ListTriggerEventsResponse, {jsonType: ListTriggerEventsResponseJson}>;
+
+/**
  * TaskService submits, watches and cancels tasks. Programs call it at the gateway, which checks the
  * operator key and passes the call on; any scheduler answers for every deployment.
  *
@@ -1053,6 +1177,17 @@ export declare const TaskService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchTasksRequestSchema;
     output: typeof WatchTasksResponseSchema;
+  },
+  /**
+   * ListTriggerEvents reads the durable events of a trigger, oldest first. They are kept as long as
+   * their task is; of one task at most the newest 1,000, and 4 MiB of them. NOT_FOUND "task_unknown".
+   *
+   * @generated from rpc remex.scheduler.v1.TaskService.ListTriggerEvents
+   */
+  listTriggerEvents: {
+    methodKind: "unary";
+    input: typeof ListTriggerEventsRequestSchema;
+    output: typeof ListTriggerEventsResponseSchema;
   },
   /**
    * CancelTasks wishes that tasks end (C4), answering item by item. A queued task is CANCELED at
