@@ -64,6 +64,17 @@ class TestChanges:
         assert made.changed(ended("QUEUED", stage="ATTEMPT_STAGE_LOST")) == []
         assert made.changed(started("a")) == [Effect(Verdict.RUNNING, KEY, "t_one@a")]
 
+    def test_h1_held_work_counts_as_running(self) -> None:
+        """PROTOCOL-H1: nothing is told while it may come back; what follows is told as usual."""
+        held = ended("HELD", stage="ATTEMPT_STAGE_STARTED", reason="lease_expired")
+        made = tracker("accepted", "started")
+        assert made.changed(held) == []
+        assert made.changed(started("a")) == []
+        assert made.changed(held) == []
+        assert made.changed(ended("SUCCEEDED")) == [Effect(Verdict.SUCCEEDED, KEY, "t_one@a")]
+        adopting = tracker("accepted")
+        assert adopting.changed(held) == [Effect(Verdict.RUNNING, KEY, "t_one@a")]
+
     def test_an_end_is_told_once(self) -> None:
         made = tracker("accepted", "started")
         assert made.changed(ended("SUCCEEDED")) == [Effect(Verdict.SUCCEEDED, KEY, "t_one@a")]

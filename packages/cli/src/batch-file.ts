@@ -18,6 +18,8 @@ export interface TaskWish {
   readonly slotCost?: number;
   readonly labels?: Readonly<Record<string, string>>;
   readonly onLost?: string;
+  readonly onCut?: string;
+  readonly lostAfter?: string;
   readonly maxRetries?: number;
 }
 
@@ -45,6 +47,8 @@ const checks: Readonly<Record<keyof TaskWish, Check>> = {
   slotCost: whole,
   labels: map,
   onLost: text,
+  onCut: text,
+  lostAfter: text,
   maxRetries: whole,
 };
 

@@ -3,7 +3,15 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { ageText, aheadText, durationText, parseBytes, parseDurationMs } from "./duration-text.ts";
+import {
+  ageText,
+  aheadText,
+  durationText,
+  lostAfterText,
+  parseBytes,
+  parseDurationMs,
+  parseLostAfterMs,
+} from "./duration-text.ts";
 
 describe("parseDurationMs", () => {
   test.each([
@@ -28,6 +36,13 @@ describe("parseDurationMs", () => {
       }),
     );
   });
+});
+
+test("PROTOCOL-H1: lost_after is a duration or never", () => {
+  for (const text of ["0s", "5m", "never"]) {
+    expect(lostAfterText(parseLostAfterMs(text, "--lost-after"))).toBe(text);
+  }
+  expect(() => parseLostAfterMs("ever", "--lost-after")).toThrow(/is not a duration/);
 });
 
 test.each([

@@ -28,6 +28,19 @@ export function parseDurationMs(text: string, name: string): number {
   return Math.round(ms);
 }
 
+/** The contract's longest duration stands for never. */
+const neverMs = 315_576_000_000_000;
+
+/** As `parseDurationMs`, and "never". */
+export function parseLostAfterMs(text: string, name: string): number {
+  return text === "never" ? neverMs : parseDurationMs(text, name);
+}
+
+/** What `parseLostAfterMs` reads, exactly. */
+export function lostAfterText(ms: number): string {
+  return ms >= neverMs ? "never" : durationText(ms);
+}
+
 const unitBytes: Readonly<Record<string, number>> = { "": 1, KiB: 1_024, MiB: 1_048_576 };
 
 /** Parses "262144", "256KiB", "1MiB". */

@@ -2,7 +2,7 @@
 // Instants and durations of the contract as tables show them.
 
 import { type Duration, durationMs, type Timestamp, timestampMs } from "@bufbuild/protobuf/wkt";
-import { ageText, aheadText, durationText } from "./duration-text.ts";
+import { ageText, aheadText, durationText, lostAfterText } from "./duration-text.ts";
 
 /** How long ago, in one unit; empty when it did not happen. Clocks that differ show as "0s". */
 export function ageOf(at: Timestamp | undefined, nowMs: number): string {
@@ -30,6 +30,11 @@ export function spanOf(
 
 export function durationOf(duration: Duration | undefined): string {
   return duration === undefined ? "" : durationText(durationMs(duration));
+}
+
+/** As `durationOf`, and "never". */
+export function lostAfterOf(duration: Duration | undefined): string {
+  return duration === undefined ? "" : lostAfterText(durationMs(duration));
 }
 
 /** An age that the service measured, in one unit. */

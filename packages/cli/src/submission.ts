@@ -4,6 +4,7 @@
 import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
+  OnCut,
   OnLost,
   type TaskSpecSchema,
   type TaskSubmission,
@@ -11,8 +12,8 @@ import {
 } from "@remex/client";
 import type { TaskWish } from "./batch-file.ts";
 import { usageError } from "./cli-error.ts";
-import { parseDurationMs } from "./duration-text.ts";
-import { onLostWords, valueOfWord, wordsOf } from "./words.ts";
+import { parseDurationMs, parseLostAfterMs } from "./duration-text.ts";
+import { onCutWords, onLostWords, valueOfWord, wordsOf } from "./words.ts";
 
 /**
  * `place` names the task in errors, empty for the one of the command line. A task without a key gets
@@ -32,14 +33,19 @@ export function submissionOf(
       place === "" ? "write it after two dashes: remex tasks submit -- CMD ARGS..." : undefined,
     );
   }
-  const { timeout, onLost } = wish;
+  const { timeout, onLost, onCut, lostAfter } = wish;
   const lost = onLost === undefined ? OnLost.UNSPECIFIED : parseOnLost(onLost, at);
+  const cut = onCut === undefined ? OnCut.UNSPECIFIED : parseOnCut(onCut, at);
   const spec: MessageInitShape<typeof TaskSpecSchema> = {
     queue: wish.queue ?? "",
     requiredLabels: { ...wish.labels },
     priority: wish.priority ?? 0,
     slotCost: wish.slotCost ?? 0,
     onLost: lost,
+    onCut: cut,
+    ...(lostAfter === undefined
+      ? {}
+      : { lostAfter: durationFromMs(parseLostAfterMs(lostAfter, `${at}--lost-after`)) }),
     maxRetries: wish.maxRetries ?? 0,
     ...(timeout === undefined
       ? {}
@@ -74,6 +80,14 @@ function parseOnLost(word: string, at: string): OnLost {
   if (value !== undefined) return value;
   throw usageError(
     `${at}on-lost ${JSON.stringify(word)} is not one of ${wordsOf(onLostWords).join(", ")}`,
+  );
+}
+
+function parseOnCut(word: string, at: string): OnCut {
+  const value = valueOfWord<OnCut>(onCutWords, word);
+  if (value !== undefined) return value;
+  throw usageError(
+    `${at}on-cut ${JSON.stringify(word)} is not one of ${wordsOf(onCutWords).join(", ")}`,
   );
 }
 

@@ -4,7 +4,7 @@
 import { durationMs, timestampMs } from "@bufbuild/protobuf/wkt";
 import { type Outcome, type Task, type TaskChange, TaskState } from "@remex/client";
 import { durationText } from "./duration-text.ts";
-import { ageOf, durationOf, momentOf, spanOf } from "./instants.ts";
+import { ageOf, durationOf, lostAfterOf, momentOf, spanOf } from "./instants.ts";
 import type { Column } from "./table.ts";
 import {
   onCutWords,
@@ -31,7 +31,8 @@ export function taskColumns(nowMs: number): Column<Task>[] {
 /** "queued", "offered", "starting", "running", "succeeded"; with a wish to end it: "running, canceling". */
 export function stateText(task: Task): string {
   const word = progressWord(task.state, task.attempt?.stage);
-  const wished = task.cancelWished && task.state === TaskState.ASSIGNED;
+  const { state } = task;
+  const wished = task.cancelWished && (state === TaskState.ASSIGNED || state === TaskState.HELD);
   return wished ? `${word}, canceling` : word;
 }
 
@@ -81,6 +82,8 @@ export function taskFacts(task: Task, nowMs: number): [string, string | undefine
     ["Timeout", durationOf(spec?.timeout)],
     ["On lost", onLostWords[spec?.onLost ?? 0]],
     ["On cut", onCutWords[spec?.onCut ?? 0]],
+    ["Lost after", lostAfterOf(spec?.lostAfter)],
+    ["Held until", heldUntilText(task, nowMs)],
     ["Queued", momentOf(task.queuedAt, nowMs)],
     ["Ended", momentOf(task.endedAt, nowMs)],
     ["Attempts", String(task.attempts)],
@@ -101,6 +104,11 @@ export function taskFacts(task: Task, nowMs: number): [string, string | undefine
   ];
 }
 
+function heldUntilText(task: Task, nowMs: number): string | undefined {
+  if (task.state !== TaskState.HELD) return undefined;
+  return momentOf(task.heldUntil, nowMs) ?? "an operator says that its agent is gone";
+}
+
 /** Words as a shell would take them, so that they can be tried by hand. */
 export function commandText(argv: readonly string[]): string {
   const plain = /^[A-Za-z0-9_@%+=:,./-]+$/;
@@ -118,12 +126,16 @@ function pairs(map: Readonly<Record<string, string>> | undefined): string {
 /** "t_...: running on a1", "t_...: failed (exit_code): exit code 3". */
 export function changeText(change: TaskChange): string {
   const word = progressWord(change.state, change.stage);
-  const where =
-    change.state === TaskState.ASSIGNED && change.agent !== "" ? ` on ${change.agent}` : "";
+  const { state, agent } = change;
+  const there = state === TaskState.ASSIGNED || state === TaskState.HELD;
+  const where = there && agent !== "" ? ` on ${agent}` : "";
   const code = change.exitCode;
   const ended = change.state === TaskState.FAILED || change.state === TaskState.CANCELED;
   const why = code !== undefined && code !== 0 ? `exit code ${code}` : change.reason;
-  const reason = why !== "" && (ended || change.state === TaskState.QUEUED) ? ` (${why})` : "";
+  const reason =
+    why !== "" && (ended || state === TaskState.QUEUED || state === TaskState.HELD)
+      ? ` (${why})`
+      : "";
   const message = ended && change.message !== "" ? `: ${change.message}` : "";
   return `${change.task}: ${word}${where}${reason}${message}`;
 }

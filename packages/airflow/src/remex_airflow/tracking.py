@@ -5,7 +5,8 @@ A task that the executor follows is in one of these phases:
     SUBMITTING  on its way to the control plane; leaves with the answer
     WAITING     the control plane was not reached, or asked to come again; leaves when its time has come
     ACCEPTED    the control plane has it; leaves when an attempt starts, or it ends
-    STARTED     an attempt runs; leaves when the task ends, or is queued again
+    STARTED     an attempt runs, or is HELD: its agent is lost and may still run it (H1); leaves when the task
+                ends, or is queued again
 A task that has ended, was revoked, or whose workload Airflow has queued anew is not followed any more:
 news of it changes nothing.
 """

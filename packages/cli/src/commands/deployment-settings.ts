@@ -6,7 +6,7 @@ import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { DeploymentSettingsSchema, OnCut } from "@remex/client";
 import type { Command } from "commander";
 import { wordOption } from "../command-kit.ts";
-import { parseBytes, parseCount, parseDurationMs } from "../duration-text.ts";
+import { parseBytes, parseCount, parseDurationMs, parseLostAfterMs } from "../duration-text.ts";
 import { onCutWords, valueOfWord, wordsOf } from "../words.ts";
 
 export interface SettingOptions {
@@ -15,6 +15,7 @@ export interface SettingOptions {
   readonly stopTime?: string;
   readonly confirmWindow?: string;
   readonly onCut?: string;
+  readonly lostAfter?: string;
   readonly maxSlotCost?: string;
   readonly maxPayload?: string;
   readonly maxQueued?: string;
@@ -36,6 +37,10 @@ export function addSettingOptions(command: Command): void {
         "what cut-off workers do with running tasks (default: continue)",
         wordsOf(onCutWords),
       ),
+    )
+    .option(
+      "--lost-after <duration>",
+      "how long work of a failed agent is held before it runs elsewhere; a cut shorter than this loses nothing. never: until you say that the agent is gone (default: 0s)",
     )
     .option("--max-slot-cost <number>", "most slots that a task may cost (default: 1000)")
     .option("--max-payload <size>", "largest payload of a task (default: 256KiB, at most 1MiB)")
@@ -63,12 +68,16 @@ export function readSettings(options: SettingOptions): ReadSettings {
     text === undefined ? undefined : durationFromMs(parseDurationMs(text, flag));
   const count = (text: string | undefined, flag: string) =>
     text === undefined ? undefined : parseCount(text, flag, 0, most);
-  const { onCut, maxPayload, airflowApiUrl, displayName } = options;
+  const { onCut, lostAfter, maxPayload, airflowApiUrl, displayName } = options;
   const wanted = {
     heartbeatInterval: duration(options.heartbeat, "--heartbeat"),
     stopTime: duration(options.stopTime, "--stop-time"),
     confirmWindow: duration(options.confirmWindow, "--confirm-window"),
     onCut: onCut === undefined ? undefined : valueOfWord<OnCut>(onCutWords, onCut),
+    lostAfter:
+      lostAfter === undefined
+        ? undefined
+        : durationFromMs(parseLostAfterMs(lostAfter, "--lost-after")),
     maxSlotCost: count(options.maxSlotCost, "--max-slot-cost"),
     maxPayloadBytes: maxPayload === undefined ? undefined : parseBytes(maxPayload, "--max-payload"),
     maxQueuedTasks: count(options.maxQueued, "--max-queued"),

@@ -9,7 +9,7 @@ import { addGroup, withExamples } from "../command-kit.ts";
 import { addCommonOptions } from "../common-options.ts";
 import { parseCount } from "../duration-text.ts";
 import type { Runner } from "../gateway-call.ts";
-import { ageOf, durationOf, momentOf } from "../instants.ts";
+import { ageOf, durationOf, lostAfterOf, momentOf } from "../instants.ts";
 import { factTable, listTable } from "../table.ts";
 import { onCutWords } from "../words.ts";
 import { addSettingOptions, readSettings, type SettingOptions } from "./deployment-settings.ts";
@@ -151,7 +151,7 @@ function oneDeployment(deployment: Deployment | undefined, nowMs: number): Answe
         ["Stop time", durationOf(settings?.stopTime)],
         ["Confirm window", durationOf(settings?.confirmWindow)],
         ["On cut", onCutWords[settings?.onCut ?? 0]],
-        ["Lost after", durationOf(settings?.lostAfter)],
+        ["Lost after", lostAfterOf(settings?.lostAfter)],
         ["Max slot cost", numberText(settings?.maxSlotCost)],
         ["Max payload", bytesText(settings?.maxPayloadBytes)],
         ["Max queued tasks", numberText(settings?.maxQueuedTasks)],

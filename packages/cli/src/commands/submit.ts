@@ -21,7 +21,7 @@ import type { GatewayCall, Runner } from "../gateway-call.ts";
 import { cutIntoCalls, parsePairs, submissionOf } from "../submission.ts";
 import { listTable } from "../table.ts";
 import { awaitTasks } from "../task-wait.ts";
-import { onLostWords, taskStateWords, wordsOf } from "../words.ts";
+import { onCutWords, onLostWords, taskStateWords, wordsOf } from "../words.ts";
 import type { World } from "../world.ts";
 
 interface SubmitOptions {
@@ -34,6 +34,8 @@ interface SubmitOptions {
   readonly slotCost?: string;
   readonly label?: readonly string[];
   readonly onLost?: string;
+  readonly onCut?: string;
+  readonly lostAfter?: string;
   readonly maxRetries?: string;
   readonly noop?: boolean;
   readonly file?: string;
@@ -62,6 +64,17 @@ export function addSubmit(group: Command, runner: Runner): void {
         "what becomes of it when its agent is lost (default: requeue)",
         wordsOf(onLostWords),
       ),
+    )
+    .addOption(
+      wordOption(
+        "--on-cut <what>",
+        "what its agent does with it while it is cut off (default: the deployment's)",
+        wordsOf(onCutWords),
+      ),
+    )
+    .option(
+      "--lost-after <duration>",
+      "how long it is held before a lost agent's work is given up, or never (default: the deployment's)",
     )
     .option("--max-retries <number>", "tries again after a failure (default: 0)")
     .option("--noop", "does nothing; for measurements")
@@ -146,6 +159,8 @@ function wishOf(options: SubmitOptions): TaskWish {
     timeout: options.timeout,
     key: options.key,
     onLost: options.onLost,
+    onCut: options.onCut,
+    lostAfter: options.lostAfter,
     env: parsePairs(options.env ?? [], "--env"),
     labels: parsePairs(options.label ?? [], "--label"),
     priority:
