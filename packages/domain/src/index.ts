@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public door of @remex/domain: names only, no code.
 
+export { clockJumpMs, type StoreClockReading } from "./clock-jump.ts";
 export {
   type AgentControl,
   type AgentStanding,

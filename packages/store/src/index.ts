@@ -49,19 +49,25 @@ export {
 } from "./epoch/epoch-store.ts";
 export { readServerIdentity, type ServerIdentity } from "./epoch/server-identity.ts";
 export { giveupKey, sessionKey } from "./session/keys.ts";
+export type {
+  BeatAnswer,
+  Brake,
+  BrakeReply,
+  ExpireReply,
+  LeaseBeat,
+  LeaseVerdict,
+  MonitorView,
+  RenewReply,
+  TurnedAwayHello,
+} from "./session/lease-functions.ts";
+export type { Refused } from "./session/session-call.ts";
 export {
   type AgentsReply,
-  type BeatAnswer,
   type DownStream,
   type EndingReply,
-  type ExpireReply,
   type Giveup,
-  type LeaseBeat,
-  type LeaseVerdict,
   type LeaveReply,
   type OpenReply,
-  type Refused,
-  type RenewReply,
   type ResumeClaim,
   type ResumeReply,
   sessionLibrary,

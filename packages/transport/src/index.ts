@@ -51,6 +51,7 @@ export {
 export { addHealthRoutes, addHealthToGrpc, type HealthOptions } from "./health-service.ts";
 export { internalFailure } from "./internal-failure.ts";
 export {
+  beatLinkTimings,
   defaultLinkBounds,
   defaultLinkTimings,
   type FrameLink,

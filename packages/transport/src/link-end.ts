@@ -65,6 +65,7 @@ export function createLinkEnd<In, Out>(options: LinkEndOptions): LinkEnd<In, Out
     },
   });
   const stopWatch = watch.stop;
+  let heardAtMs = clock.nowMs();
 
   // One frame per turn of the event loop: whatever is sent in this turn is in it.
   function scheduleFlush(): void {
@@ -106,6 +107,7 @@ export function createLinkEnd<In, Out>(options: LinkEndOptions): LinkEnd<In, Out
     get open() {
       return ended === undefined;
     },
+    quietMs: () => clock.nowMs() - heardAtMs,
     send(events, roughBytes) {
       if (ended !== undefined || events.length === 0) return;
       if (!queue.push(events, roughBytes)) {
@@ -127,6 +129,7 @@ export function createLinkEnd<In, Out>(options: LinkEndOptions): LinkEnd<In, Out
     },
     received(events) {
       if (ended !== undefined) return;
+      heardAtMs = clock.nowMs();
       watch.received();
       if (events.length > 0) deliver(events);
     },

@@ -39,6 +39,8 @@ export interface FrameLink<In, Out> {
   readonly peer: string;
   /** False from the first moment of its end. */
   readonly open: boolean;
+  /** Time since the last frame of the other end, in ms; 0 within one process. */
+  quietMs(): number;
   /**
    * Queues events. On a closed link they are dropped. Events must not be changed afterwards: between
    * roles of one process they are passed on as they are.
@@ -65,6 +67,12 @@ export interface LinkTimings {
 
 /** What the contracts of the links say. */
 export const defaultLinkTimings: LinkTimings = { heartbeatMs: 2_000, silenceMs: 6_000 };
+
+/**
+ * Of links whose silence is judged closely: a health-monitor counts time towards agents' ages only up to
+ * the last frame of their registry (PROTOCOL L3).
+ */
+export const beatLinkTimings: LinkTimings = { heartbeatMs: 500, silenceMs: 6_000 };
 
 /** How much may wait in one end, and travel in one frame. */
 export interface LinkBounds {

@@ -52,6 +52,7 @@ function createLocalEnd<In, Out>(peer: string): LocalEnd<In, Out> {
     get open() {
       return ended === undefined;
     },
+    quietMs: () => 0,
     join(otherEnd) {
       other = otherEnd;
     },

@@ -4,6 +4,7 @@ import { formatRef } from "@remex/domain";
 import type { AgentBeat, MonitorEvent } from "@remex/proto/health/v1";
 import type { LeaseBeat, LeaseVerdict, RenewReply } from "@remex/store";
 import { answerEvent, leaseBeatOf } from "./beat-wire.ts";
+import { type IdleBeat, idleBeatOf } from "./monitor-metrics.ts";
 
 /** Where the answers to a beat go. */
 export interface BeatSource {
@@ -15,6 +16,8 @@ export interface BeatBatcherDeps {
   epoch(): string;
   /** A beat changed an agent's health. */
   onVerdicts(deployment: string, verdicts: readonly LeaseVerdict[]): void;
+  /** A beat renewed nothing. */
+  onIdleBeat(reason: IdleBeat): void;
   /** The store did not take a batch: nobody in it is answered (L1). */
   onFailure(deployment: string, error: unknown): void;
 }
@@ -52,7 +55,7 @@ class RenewingBatcher implements BeatBatcher {
   add(source: BeatSource, beats: readonly AgentBeat[]): void {
     for (const relayed of beats) {
       const beat = leaseBeatOf(relayed);
-      if (beat === undefined) this.#malformed += 1;
+      if (beat === undefined) this.#dropMalformed();
       else append(this.#waiting, relayed.deployment, { source, relayed, beat });
     }
     for (const deployment of this.#waiting.keys()) {
@@ -61,6 +64,11 @@ class RenewingBatcher implements BeatBatcher {
       // The rest of this turn's beats join the batch.
       setImmediate(() => void this.#drain(deployment));
     }
+  }
+
+  #dropMalformed(): void {
+    this.#malformed += 1;
+    this.#deps.onIdleBeat("malformed");
   }
 
   get malformed(): number {
@@ -110,6 +118,8 @@ class RenewingBatcher implements BeatBatcher {
     batch.forEach(({ source, relayed, beat }, index) => {
       const given = reply.answers[index];
       if (given === undefined) return;
+      const idle = idleBeatOf(beat.sequence, given);
+      if (idle !== undefined) this.#deps.onIdleBeat(idle);
       const event = answerEvent(relayed, given, settings);
       if (event !== undefined) append(perSource, source, event);
       if (given.kind === "taken" && given.changed) {

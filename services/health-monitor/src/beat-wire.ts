@@ -28,6 +28,7 @@ export function leaseBeatOf(relayed: AgentBeat): LeaseBeat | undefined {
     session,
     generation: Number(relayed.generation),
     sequence: Number(beat.sequence),
+    intervalVersion: Number(beat.intervalVersion),
     loopTurns: Number(beat.loopTurns),
     loopAgeMs: loopAgeMs(beat),
     runnerState: runnerStates[beat.runnerState] ?? "LOST",

@@ -39,13 +39,14 @@ beforeEach(async () => {
   monitor = createHealthMonitor({
     replica: "monitor-1",
     sessions: {
-      renew: (deployment, beats) => {
+      renew: (...args) => {
         renewCalls += 1;
-        return store.sessions.renew(deployment, beats);
+        return store.sessions.renew(...args);
       },
       expire: store.sessions.expire,
       forget: store.sessions.forget,
     },
+    listReplicas: async () => [{ replica: "registry-1" }],
     listDeployments: () => store.redis.smembers("rmx:global:deployments"),
     epoch: () => store.epoch,
     clock,
@@ -58,6 +59,9 @@ beforeEach(async () => {
 function beatLink() {
   const pair = createInProcessLinkPair<BeatLinkEvent, MonitorEvent>("registry-1", "monitor-1");
   monitor.acceptBeatLink(pair.server);
+  pair.client.send([
+    create(BeatLinkEventSchema, { event: { case: "hello", value: { registry: "registry-1" } } }),
+  ]);
   const heard: MonitorEvent[] = [];
   pair.client.onEvents((events) => heard.push(...events));
   return { link: pair.client, heard };
@@ -105,6 +109,16 @@ const until = async (done: () => boolean): Promise<void> => {
     await new Promise((resolve) => setImmediate(resolve));
   }
 };
+
+/** Lets time pass for the store and the monitor, scan by scan. */
+async function pass(ms: number): Promise<void> {
+  await monitor.scanOnce();
+  for (let left = ms; left > 0; left -= 2_500) {
+    store.nowMs += Math.min(left, 2_500);
+    await clock.advance(Math.min(left, 2_500));
+    await monitor.scanOnce();
+  }
+}
 
 const of = <Case extends string>(events: MonitorEvent[], kind: Case) =>
   events.filter(({ event }) => event.case === kind).map(({ event }) => event.value);
@@ -165,13 +179,10 @@ describe("the scan", () => {
     const registry = beatLink();
     const scheduler = verdictLink();
     monitor.start();
-    store.nowMs += 12_500;
-    await clock.advance(250);
+    await until(() => registry.heard.length > 0);
+    await pass(12_500);
     await until(() => of(scheduler, "verdict").length === 1);
-    // A scan that is still busy takes up the next turn of the timer.
-    await monitor.scanOnce();
-    store.nowMs += 17_500;
-    await clock.advance(250);
+    await pass(17_500);
     await until(
       () => of(scheduler, "verdict").length === 2 && of(registry.heard, "verdict").length === 2,
     );

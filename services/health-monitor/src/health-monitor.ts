@@ -2,18 +2,21 @@
 // The health-monitor: renews leases from relayed beats, acknowledges them, judges ages, tells verdicts.
 import type { ConnectRouter } from "@connectrpc/connect";
 import {
+  type AgentBeat,
   type BeatLinkEvent,
   HealthLinkService,
   type MonitorEvent,
   type VerdictLinkEvent,
 } from "@remex/proto/health/v1";
 import type { Clock, Logger, Metrics } from "@remex/runtime";
-import type { LeaseVerdict, SessionStore } from "@remex/store";
-import { createLinkHandler, type FrameLink } from "@remex/transport";
+import type { LeaseVerdict, ReplicaRecord, SessionStore } from "@remex/store";
+import { beatLinkTimings, createLinkHandler, type FrameLink } from "@remex/transport";
 import { createBeatBatcher } from "./beat-batcher.ts";
 import { helloEvent, verdictEvent } from "./beat-wire.ts";
+import { createBrakeAlarm } from "./brake-alarm.ts";
 import { createLeaseScan, type LeaseScan } from "./lease-scan.ts";
 import { createMonitorMetrics } from "./monitor-metrics.ts";
+import { createRegistryView } from "./registry-view.ts";
 
 export interface HealthMonitorDeps {
   /** Id of this replica. */
@@ -21,6 +24,8 @@ export interface HealthMonitorDeps {
   readonly sessions: Pick<SessionStore, "renew" | "expire" | "forget">;
   /** All deployments, as the store lists them. */
   listDeployments(): Promise<readonly string[]>;
+  /** The living replicas of a role. */
+  listReplicas(role: string): Promise<readonly Pick<ReplicaRecord, "replica">[]>;
   /** Epoch of the store. */
   epoch(): string;
   readonly clock: Clock;
@@ -69,16 +74,28 @@ export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
 
   const batcher = createBeatBatcher({
     renew: (deployment, beats) =>
-      count.renewal(beats.length, clock, () => deps.sessions.renew(deployment, beats)),
+      count.renewal(beats.length, clock, () => deps.sessions.renew(deployment, replica, beats)),
     epoch: deps.epoch,
     onVerdicts: tellVerdicts,
+    onIdleBeat: count.idleBeat,
     onFailure: storeState.beatsNotTaken,
   });
+  const view = createRegistryView({
+    ...{ replica, clock },
+    listRegistries: async () => (await deps.listReplicas("registry")).map((each) => each.replica),
+  });
+  const alarm = createBrakeAlarm(log, count.suspects);
   const scan = createLeaseScan({
     ...{ clock, listDeployments: deps.listDeployments },
-    expire: (deployment, rows) => deps.sessions.expire(deployment, rows),
+    look: view.look,
+    expire: (deployment, rows, seen) => deps.sessions.expire(deployment, rows, seen),
     forget: (deployment, rows) => deps.sessions.forget(deployment, rows),
     onVerdicts: tellVerdicts,
+    onBrakes: alarm.seen,
+    onClockJump(jumpMs) {
+      count.clockJump();
+      log.error({ jumpMs }, "the clock of redis jumped: time across the jump counts for no agent");
+    },
     onScanned: storeState.works,
     onFailure: storeState.away,
   });
@@ -92,7 +109,11 @@ export function createHealthMonitor(deps: HealthMonitorDeps): HealthMonitor {
   function acceptBeatLink(link: BeatLink): void {
     keep(link);
     link.onEvents((events) => {
-      const beats = events.flatMap(({ event }) => (event.case === "beat" ? [event.value] : []));
+      const beats: AgentBeat[] = [];
+      for (const { event } of events) {
+        if (event.case === "beat") beats.push(event.value);
+        else if (event.case === "hello") view.named(link, event.value.registry);
+      }
       if (beats.length > 0) batcher.add(link, beats);
     });
   }
@@ -126,7 +147,9 @@ function addHealthLinks(
   const { beatLink, verdictLink } = HealthLinkService.method;
   const { acceptBeatLink, acceptVerdictLink } = accept;
   router.service(HealthLinkService, {
-    beatLink: createLinkHandler({ method: beatLink, accept: acceptBeatLink, clock }),
+    beatLink: createLinkHandler({
+      ...{ method: beatLink, accept: acceptBeatLink, clock, timings: beatLinkTimings },
+    }),
     verdictLink: createLinkHandler({ method: verdictLink, accept: acceptVerdictLink, clock }),
   });
 }

@@ -4,7 +4,6 @@ import { lostAfterNeverMs } from "@remex/domain";
 import { AttemptState, InventoryVerdict, ReportVerdict } from "@remex/proto/agent/v1";
 import { OnCut } from "@remex/proto/common/v1";
 import { TaskState } from "@remex/proto/scheduler/v1";
-import { createSessionStore } from "@remex/store";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type FarAgent, type SchedulerWorld, startScheduler, until } from "./scheduler-test-kit.ts";
 import { deployment, type StoreWorld, startStoreWorld } from "./store-test-kit.ts";
@@ -41,8 +40,7 @@ describe("work of lost agents, with two schedulers", () => {
     return offer;
   };
   const fail = async (agent: FarAgent) => {
-    store.nowMs += 31_000;
-    await createSessionStore(store.store, () => store.nowMs).expire(deployment, 100);
+    await store.failSilent();
     agent.detach();
     await Promise.all([one.scheduler.sweepOnce(), two.scheduler.sweepOnce()]);
   };

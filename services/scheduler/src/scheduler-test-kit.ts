@@ -247,7 +247,7 @@ export async function startScheduler(
   const openSession = async (name: string): Promise<string> => {
     const opened = await sessions.open(deployment, name, sessionFixtureFacts);
     if (opened.kind !== "opened") throw new Error(opened.kind);
-    await sessions.renew(deployment, [
+    await sessions.renew(deployment, "monitor-1", [
       {
         agent: name,
         session: requireRef(opened.session),

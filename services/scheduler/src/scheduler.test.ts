@@ -44,8 +44,7 @@ const started = async (agent: FarAgent, nth = 1) => {
   return offer;
 };
 const endSession = async (agent: FarAgent) => {
-  store.nowMs += 31_000;
-  await createSessionStore(store.store, () => store.nowMs).expire(deployment, 100);
+  await store.failSilent();
   await world.scheduler.sweepOnce();
   agent.detach();
 };
@@ -329,8 +328,7 @@ describe("agents that are lost or come back", () => {
     const one = await world.agent("a1");
     const [task = ""] = await world.submit({});
     const offer = await started(one);
-    store.nowMs += 31_000;
-    await createSessionStore(store.store, () => store.nowMs).expire(deployment, 100);
+    await store.failSilent();
     await world.scheduler.sweepOnce();
     one.report(offer);
     expect((await one.next("reportAnswer")).verdict).toBe(ReportVerdict.STALE);

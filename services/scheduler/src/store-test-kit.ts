@@ -4,10 +4,12 @@
 import {
   createDeploymentStore,
   createEpochCell,
+  createSessionStore,
   createStore,
   type DeploymentConfig,
   deploymentLibrary,
   ensureEpoch,
+  type MonitorView,
   openRedis,
   type RedisConnections,
   type Store,
@@ -39,12 +41,22 @@ const settings: DeploymentConfig = {
   queues: ["default", "gpu"],
 };
 
+/** What the one monitor of these tests sees: it hears the registry of `sessionFixtureFacts`. */
+const view: MonitorView = {
+  monitor: "monitor-1",
+  first: false,
+  heard: { "registry-1": 0 },
+  living: ["registry-1"],
+};
+
 export interface StoreWorld {
   readonly server: PrivateRedis;
   readonly redis: RedisConnections;
   readonly store: Store;
   /** The store's clock. */
   nowMs: number;
+  /** Lets time pass until every agent that does not beat has failed. */
+  failSilent(): Promise<void>;
   /** Empties the store and puts the deployment into effect. */
   reset(config?: Partial<DeploymentConfig>): Promise<void>;
   stop(): Promise<void>;
@@ -56,15 +68,24 @@ export async function startStoreWorld(): Promise<StoreWorld> {
   await Promise.all([ready(redis.commands), ready(redis.subscriptions)]);
   const libraries = [taskLibrary, sessionLibrary, deploymentLibrary];
   const store = createStore(redis.commands, createEpochCell(), libraries);
+  const sessions = createSessionStore(store, () => world.nowMs);
   const world: StoreWorld = {
     server,
     redis,
     store,
     nowMs: 1_800_000_000_000,
+    async failSilent() {
+      const untilMs = world.nowMs + settings.limitMs;
+      while (world.nowMs < untilMs) {
+        world.nowMs += 1_000;
+        await sessions.expire(deployment, 100, view);
+      }
+    },
     async reset(config = {}) {
       await redis.commands.flushall();
       await ensureEpoch(redis.commands, store.epoch);
       await createDeploymentStore(store).project({ ...settings, ...config });
+      await sessions.expire(deployment, 100, view);
     },
     async stop() {
       redis.close();

@@ -5,7 +5,6 @@ import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { AgentKind, type BuiltinTriggerSchema, OnCut } from "@remex/proto/common/v1";
 import { TaskState } from "@remex/proto/scheduler/v1";
-import { createSessionStore } from "@remex/store";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { type FarAgent, type SchedulerWorld, startScheduler, until } from "./scheduler-test-kit.ts";
 import { deployment, type StoreWorld, startStoreWorld } from "./store-test-kit.ts";
@@ -158,8 +157,7 @@ describe("events of a trigger", () => {
     const offer = await taken(waits);
     waits.emit(offer, 1);
     await waits.next("triggerEventAnswer");
-    store.nowMs += 31_000;
-    await createSessionStore(store.store, () => store.nowMs).expire(deployment, 100);
+    await store.failSilent();
     const other = await world.agent("t2", triggerer);
     await world.scheduler.sweepOnce();
     const again = await taken(other);

@@ -122,6 +122,7 @@ export async function startFixture(change: Partial<RegistryDeps> = {}): Promise<
   const monitor = createHealthMonitor({
     ...{ replica: "monitor-1", sessions, clock, log, metrics },
     listDeployments: deployments.list,
+    listReplicas: async (role) => [{ replica: `${role}-1` }],
     epoch: cell.current,
   });
   const tokens: Fixture["tokens"] = new Map();

@@ -4,7 +4,7 @@ import type { AgentControl, GroupControl } from "@remex/domain";
 import { deploymentTag } from "../core/keys.ts";
 import { plainRead } from "../core/plain-read.ts";
 import type { Store } from "../core/store.ts";
-import { type Common, jsonFunction, type Refused } from "./session-functions.ts";
+import { type Common, jsonFunction, type Refused } from "./session-call.ts";
 import { lostAfterToText } from "./session-record.ts";
 
 /** Rows of the records, each with its revision. */

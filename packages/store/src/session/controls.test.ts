@@ -85,7 +85,7 @@ describe("cordon", () => {
     await decideGroup(1, { cordoned: true }, "west");
     const { sessions } = fixture;
     const beat = { agent: "a", session: requireRef(reply.session), generation: 1, loopTurns: 1 };
-    await sessions.renew("dep", [
+    await sessions.renew("dep", "monitor-1", [
       {
         ...{ ...beat, sequence: 1, loopAgeMs: 0, runnerState: "READY", slotsUsed: 0 },
         capabilities: { group: "west" },
@@ -170,8 +170,7 @@ describe("delete", () => {
       ...{ availability: "DELETED", state: "ENDING", reason: "deleted" },
     });
     expect(await fixture.sessions.readGiveups("dep", 9)).toEqual([]);
-    fixture.nowMs += fixtureLimitMs;
-    await fixture.sessions.expire("dep", 9);
+    await fixture.pass("dep", fixtureLimitMs);
     expect(await fixture.sessions.readGiveups("dep", 9)).toMatchObject([
       { agent: "a", reason: "deleted" },
     ]);
@@ -186,8 +185,7 @@ describe("delete", () => {
 
   it("PROTOCOL-O3: what is held for one that failed is given up", async () => {
     await open();
-    fixture.nowMs += fixtureLimitMs;
-    await fixture.sessions.expire("dep", 9);
+    await fixture.pass("dep", fixtureLimitMs);
     await remove(1);
     const reasons = (await fixture.sessions.readGiveups("dep", 9)).map(({ reason }) => reason);
     expect(reasons.sort()).toEqual(["deleted", "lease_expired"]);
@@ -200,8 +198,7 @@ describe("delete", () => {
     expect(await open("a", other)).toMatchObject({ kind: "deleted", buried: false, freeInMs: 1e6 });
     await decide(2, schedulable);
     expect(await open()).toMatchObject({ kind: "deleted", buried: true });
-    fixture.nowMs += fixtureLimitMs;
-    await fixture.sessions.expire("dep", 9);
+    await fixture.pass("dep", fixtureLimitMs);
     expect(await open("a", other)).toMatchObject({ kind: "opened", availability: "SCHEDULABLE" });
     // Under another name the buried instance is the same process.
     expect(await open("b")).toMatchObject({ kind: "deleted", buried: true });
@@ -241,8 +238,7 @@ describe("the word that an agent is gone", () => {
 
   it("PROTOCOL-H1: gives up what is held for a failed agent, and may be said again", async () => {
     await open();
-    fixture.nowMs += fixtureLimitMs;
-    await fixture.sessions.expire("dep", 9);
+    await fixture.pass("dep", fixtureLimitMs);
     await fixture.sessions.clearGiveups("dep", await fixture.sessions.readGiveups("dep", 9));
     expect(await fixture.sessions.declareGone("dep", "a")).toMatchObject({ kind: "gone" });
     expect(await fixture.sessions.declareGone("dep", "a")).toMatchObject({ kind: "gone" });

@@ -102,8 +102,7 @@ describe("forgetting", () => {
     const left = await open("left");
     await open("failed");
     await fixture.sessions.leave("dep", "left", left, true);
-    fixture.nowMs += 30_000;
-    await fixture.sessions.expire("dep", 10);
+    await fixture.pass("dep", 30_000);
     await giveUpAll();
     expect(await forget()).toEqual([]);
     fixture.nowMs += hourMs;

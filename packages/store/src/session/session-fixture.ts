@@ -7,6 +7,7 @@ import { openRedis } from "../core/redis.ts";
 import { createStore } from "../core/store.ts";
 import { ensureEpoch } from "../epoch/epoch-store.ts";
 import { startPrivateRedis } from "../testing/private-redis.ts";
+import type { ExpireReply, LeaseVerdict, MonitorView } from "./lease-functions.ts";
 import { sessionLibrary } from "./session-functions.ts";
 import type { SessionFacts } from "./session-record.ts";
 import { createSessionStore, type SessionStore } from "./session-store.ts";
@@ -22,6 +23,12 @@ export interface SessionFixture {
   project(deployment: string, epoch?: string): Promise<void>;
   /** Has the functions called with another epoch. */
   setEpoch(epoch: string): void;
+  /** What the one monitor of the test sees; it hears the registry of `fixtureFacts`. */
+  view: MonitorView;
+  /** One scan by that monitor. */
+  scan(deployment: string, rows?: number): Promise<ExpireReply>;
+  /** Lets time pass under that monitor's scans, and answers what they found. */
+  pass(deployment: string, ms: number): Promise<LeaseVerdict[]>;
   /** Empties the database and begins with the same epoch. */
   reset(): Promise<void>;
   stop(): Promise<void>;
@@ -29,6 +36,8 @@ export interface SessionFixture {
 
 /** Heartbeat interval of the deployments that the fixture projects. */
 export const fixtureHeartbeatMs = 10_000;
+/** How far apart the scans of `pass` are at most; less than what would be a gap. */
+const scanEveryMs = 2_500;
 /** Server limit SL of them. */
 export const fixtureLimitMs = 30_000;
 
@@ -62,6 +71,23 @@ export async function startSessionFixture(): Promise<SessionFixture> {
     redis,
     epoch,
     nowMs: 1_000_000,
+    view: {
+      monitor: "monitor-1",
+      first: false,
+      heard: { "registry-1": 0 },
+      living: ["registry-1"],
+    },
+    scan: (deployment, rows = 100) => fixture.sessions.expire(deployment, rows, fixture.view),
+    pass: async (deployment, ms) => {
+      const verdicts: LeaseVerdict[] = [];
+      const untilMs = fixture.nowMs + ms;
+      do {
+        fixture.nowMs = Math.min(untilMs, fixture.nowMs + scanEveryMs);
+        const reply = await fixture.scan(deployment);
+        if (reply.kind === "scanned") verdicts.push(...reply.verdicts);
+      } while (fixture.nowMs < untilMs);
+      return verdicts;
+    },
     project: async (deployment, projected = epoch) => {
       await redis.sadd(globalKeys.deployments, deployment);
       await redis.hset(configKey(deployment), {
@@ -70,6 +96,8 @@ export async function startSessionFixture(): Promise<SessionFixture> {
         limitMs: fixtureLimitMs,
         intervalVersion: 1,
       });
+      // The monitor looks before there are agents, as it does all the time.
+      await fixture.scan(deployment);
     },
     setEpoch: (next) => cell.set(next),
     reset: async () => {

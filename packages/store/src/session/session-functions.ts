@@ -4,7 +4,8 @@ import type { AgentHealthWord, Availability, SessionRef } from "@remex/domain";
 import { formatRef, requireRef } from "@remex/domain";
 import { readFunctionLibrary } from "../core/function-library.ts";
 import { configKey } from "../core/keys.ts";
-import { defineFunction, type FunctionReply, type StoreFunction } from "../core/store.ts";
+import { defineFunction, type FunctionReply } from "../core/store.ts";
+import { type Common, jsonFunction, type Refused } from "./session-call.ts";
 import {
   factsToFields,
   recordFromFields,
@@ -18,19 +19,6 @@ export const sessionLibrary = readFunctionLibrary(
   1,
   new URL("./functions/", import.meta.url),
 );
-
-/** The deployment's configuration is not in the store, or is of another epoch (PROTOCOL D2, D6). */
-export interface Refused {
-  readonly kind: "refused";
-  readonly reason: "not_projected" | "epoch_stale";
-}
-
-/** What every function is told. */
-export interface Common {
-  readonly deployment: string;
-  /** Empty for Redis TIME; tests pass a number. */
-  readonly now: string;
-}
 
 export type OpenReply =
   | Refused
@@ -57,56 +45,6 @@ export type ResumeReply =
       readonly healthReason: string;
     };
 
-/** A beat as the store judges it. */
-export interface LeaseBeat {
-  readonly agent: string;
-  readonly session: SessionRef;
-  readonly generation: number;
-  readonly sequence: number;
-  readonly loopTurns: number;
-  readonly loopAgeMs: number;
-  readonly runnerState: "READY" | "STARTING" | "LOST";
-  readonly slotsUsed: number;
-  /** What the agent can do, when the beat says so. */
-  readonly capabilities?: Partial<SessionFacts>;
-}
-
-export type BeatAnswer =
-  | {
-      readonly kind: "taken";
-      readonly sequence: number;
-      readonly health: AgentHealthWord;
-      readonly reason: string;
-      readonly changed: boolean;
-    }
-  | { readonly kind: "ending"; readonly reason: string }
-  | { readonly kind: "ended"; readonly reason: string }
-  | { readonly kind: "old_stream" };
-
-export type RenewReply =
-  | Refused
-  | {
-      readonly kind: "renewed";
-      readonly intervalVersion: number;
-      readonly answers: readonly BeatAnswer[];
-    };
-
-/** A change of an agent's health that the scan found. */
-export interface LeaseVerdict {
-  readonly agent: string;
-  readonly session: string;
-  readonly health: AgentHealthWord;
-  readonly reason: string;
-}
-
-export type ExpireReply =
-  | Refused
-  | {
-      readonly kind: "scanned";
-      readonly more: boolean;
-      readonly verdicts: readonly LeaseVerdict[];
-    };
-
 export type EndingReply =
   | Refused
   | {
@@ -119,25 +57,6 @@ export type LeaveReply =
   | { readonly kind: "stale" }
   | { readonly kind: "left" }
   | { readonly kind: "ending"; readonly reason: string };
-
-/** A function that answers with JSON whose `kind` is one of `kinds` (or `refused`). */
-export function jsonFunction<Args extends { deployment: string }, Reply extends { kind: string }>(
-  name: string,
-  kinds: readonly Exclude<Reply["kind"], "refused">[],
-  args: (args: Args, epoch: string) => readonly (string | number)[],
-): StoreFunction<Args, Reply> {
-  const known: readonly string[] = ["refused", ...kinds];
-  return defineFunction({
-    name,
-    keys: ({ deployment }) => [configKey(deployment)],
-    args,
-    parse: (reply: FunctionReply) => {
-      const value = JSON.parse(String(reply)) as Reply;
-      if (!known.includes(value.kind)) throw new Error(`${name} answered ${value.kind}`);
-      return value;
-    },
-  });
-}
 
 export const openSession = jsonFunction<Common & { agent: string; facts: SessionFacts }, OpenReply>(
   "open_session_v1",
@@ -184,28 +103,6 @@ export const noteStreamDown = jsonFunction<
   now,
   JSON.stringify(streams.map((stream) => ({ ...stream, session: formatRef(stream.session) }))),
 ]);
-
-export const renewLeases = jsonFunction<Common & { beats: readonly LeaseBeat[] }, RenewReply>(
-  "renew_leases_v1",
-  ["renewed"],
-  ({ now, beats }, epoch) => [
-    epoch,
-    now,
-    JSON.stringify(
-      beats.map(({ capabilities, ...beat }) => ({
-        ...beat,
-        session: formatRef(beat.session),
-        ...(capabilities === undefined ? {} : { facts: factsToFields(capabilities) }),
-      })),
-    ),
-  ],
-);
-
-export const expireLeases = jsonFunction<Common & { rows: number }, ExpireReply>(
-  "expire_leases_v1",
-  ["scanned"],
-  ({ now, rows }, epoch) => [epoch, now, rows],
-);
 
 export const forgetAgents = jsonFunction<
   Common & { rows: number },

@@ -96,7 +96,9 @@ class History {
         const { sequence, generation } = next;
         const beat = { agent: "a", session: this.ref(next.back), generation, sequence };
         const rest = { loopTurns: this.#turns, loopAgeMs: 0, runnerState: "READY", slotsUsed: 0 };
-        const reply = await sessions.renew(deployment, [{ ...beat, ...rest } as never]);
+        const reply = await sessions.renew(deployment, "monitor-1", [
+          { ...beat, ...rest } as never,
+        ]);
         return reply.kind === "renewed" ? (reply.answers[0]?.kind ?? "none") : reply.kind;
       }
       case "streamDown": {
@@ -112,9 +114,9 @@ class History {
       case "leave":
         return (await sessions.leave(deployment, "a", this.ref(next.back), next.empty)).kind;
       case "expire":
-        return (await sessions.expire(deployment, 10)).kind;
+        return (await fixture.scan(deployment)).kind;
       case "pass":
-        fixture.nowMs += next.ms;
+        await fixture.pass(deployment, next.ms);
         return "";
     }
   }

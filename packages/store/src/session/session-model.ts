@@ -63,6 +63,8 @@ export function stepModel(agent: ModelAgent, step: SessionStep, nowMs: number): 
       expire(agent, nowMs);
       return "scanned";
     case "pass":
+      // Scans go on all the time.
+      expire(agent, nowMs);
       return "";
   }
 }

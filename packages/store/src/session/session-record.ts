@@ -36,6 +36,9 @@ export interface SessionFacts {
   readonly softwareVersion: string;
   readonly hostname: string;
   readonly address: string;
+  /** Version and interval of the settings that the agent is welcomed with (T4). */
+  readonly echoVersion?: number;
+  readonly echoHeartbeatMs?: number;
 }
 
 /** An agent as the store knows it. Times are by the store's clock. */

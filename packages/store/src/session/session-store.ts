@@ -13,17 +13,30 @@ import {
 } from "./control-functions.ts";
 import { giveupKey, sessionKey } from "./keys.ts";
 import {
+  type Brake,
+  type BrakeReply,
+  type ExpireReply,
+  expireLeases,
+  extendBrake,
+  type LeaseBeat,
+  type MonitorView,
+  noteTurnedAway,
+  type RenewReply,
+  readBrakes,
+  releaseBrake,
+  renewLeases,
+  type TurnedAwayHello,
+} from "./lease-functions.ts";
+import type { Refused } from "./session-call.ts";
+import {
   type AgentsReply,
   beginEnding,
   clearGiveup,
   countStaleReports,
   type DownStream,
   type EndingReply,
-  type ExpireReply,
-  expireLeases,
   forgetAgents,
   type Giveup,
-  type LeaseBeat,
   type LeaveReply,
   leaveSession,
   listAgents,
@@ -31,12 +44,9 @@ import {
   type OpenReply,
   openSession,
   parseGiveup,
-  type Refused,
-  type RenewReply,
   type ResumeClaim,
   type ResumeReply,
   rebindToken,
-  renewLeases,
   resumeSession,
 } from "./session-functions.ts";
 import { recordFromFields, type SessionFacts, type SessionRecord } from "./session-record.ts";
@@ -54,9 +64,21 @@ export interface SessionStore {
     deployment: string,
     streams: readonly DownStream[],
   ): Promise<Refused | { kind: "noted"; count: number }>;
-  renew(deployment: string, beats: readonly LeaseBeat[]): Promise<RenewReply>;
+  /** Hellos that were turned away for lack of room: their agents do not age meanwhile (L3, L6). */
+  noteTurnedAway(
+    deployment: string,
+    hellos: readonly TurnedAwayHello[],
+  ): Promise<Refused | { kind: "noted"; count: number }>;
+  /** `monitor` is the replica that took the beats. */
+  renew(deployment: string, monitor: string, beats: readonly LeaseBeat[]): Promise<RenewReply>;
   /** Judges at most `rows` agents that are due; call again at once while `more`. */
-  expire(deployment: string, rows: number): Promise<ExpireReply>;
+  expire(deployment: string, rows: number, view: MonitorView): Promise<ExpireReply>;
+  /** Lets the brake of a scope go, or all of them when the scope is empty (L4). */
+  releaseBrake(deployment: string, scope: string): Promise<BrakeReply>;
+  /** Holds the members of a scope's brake for longer, or of all when the scope is empty (L4). */
+  extendBrake(deployment: string, scope: string, byMs: number): Promise<BrakeReply>;
+  /** The brakes that hold agents back. */
+  readBrakes(deployment: string): Promise<readonly Brake[]>;
   /** Forgets at most `rows` agents that left an hour ago or failed a day ago. */
   forget(
     deployment: string,
@@ -121,8 +143,15 @@ export function createSessionStore(store: Store, now: () => number | "" = () => 
       store.call(resumeSession, { deployment, now: at(), agent, claim, facts }),
     noteStreamDown: (deployment, streams) =>
       store.call(noteStreamDown, { deployment, now: at(), streams }),
-    renew: (deployment, beats) => store.call(renewLeases, { deployment, now: at(), beats }),
-    expire: (deployment, rows) => store.call(expireLeases, { deployment, now: at(), rows }),
+    noteTurnedAway: (deployment, hellos) =>
+      store.call(noteTurnedAway, { deployment, now: at(), hellos }),
+    renew: (deployment, monitor, beats) =>
+      store.call(renewLeases, { deployment, now: at(), monitor, beats }),
+    expire: (deployment, rows, view) =>
+      store.call(expireLeases, { deployment, now: at(), rows, view }),
+    releaseBrake: (deployment, scope) => store.call(releaseBrake, { deployment, scope }),
+    extendBrake: (deployment, scope, byMs) => store.call(extendBrake, { deployment, scope, byMs }),
+    readBrakes: async (deployment) => (await store.call(readBrakes, { deployment })).brakes,
     forget: (deployment, rows) => store.call(forgetAgents, { deployment, now: at(), rows }),
     beginEnding: (deployment, reason, sessions) =>
       store.call(beginEnding, { deployment, now: at(), reason, sessions, token: "" }),

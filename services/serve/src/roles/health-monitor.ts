@@ -11,6 +11,7 @@ export function createHealthMonitorRole(context: RoleContext): Role {
     replica,
     sessions,
     listDeployments: () => context.deployments.list(),
+    listReplicas: context.listReplicas,
     epoch: () => context.store.epoch.current(),
     clock,
     log,

@@ -11,7 +11,7 @@ import { VerificationService } from "@remex/proto/token/v1";
 import { createManagement, createRegistry, type RegistryDeps } from "@remex/registry";
 import { formatAddress } from "@remex/runtime";
 import { subscribeSignals } from "@remex/store";
-import { dialLink, serviceKeyInterceptor } from "@remex/transport";
+import { beatLinkTimings, dialLink, serviceKeyInterceptor } from "@remex/transport";
 import type { Role, RoleContext } from "./role.ts";
 
 /** A peer that takes longer to say that it is well is not well enough to send agents to. */
@@ -92,6 +92,7 @@ function createDiallers(context: RoleContext): Pick<RegistryDeps, "dialMonitor" 
       ({ id, address }, signal) =>
         dialLink({
           ...{ method: beatLink, baseUrl: address, peer: id, clock, signal, interceptors },
+          timings: beatLinkTimings,
           hello: toMonitor,
         }),
     ),

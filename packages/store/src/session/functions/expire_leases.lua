@@ -1,52 +1,72 @@
--- Judges the agents that are due: DEGRADED after one missed beat, FAILED and ENDED after three (L2);
--- an ENDING session ends when the limit has passed since its last acknowledged beat (L8). Any number
--- of monitors may call it; age, session and state are read here, so one of them wins.
+-- Judges the agents that are due: DEGRADED after one missed beat, FAILED and ENDED after three (L2) by
+-- counted time (L3), unless the brake holds them (L4); an ENDING session ends when the limit has passed
+-- since its last acknowledged beat (L8). Any number of monitors may call it; age, session and state are
+-- read here, so one of them wins.
 -- Callers: health-monitor.
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME
 -- ARGV[3] rows          number  most agents to judge in this call
+-- ARGV[4] view          JSON    {monitor, first: its first look since its start, heard: {registry: ms
+--                               since it was heard}, living: [registry whose record has not expired]}
 -- Returns JSON: {kind: refused, reason}
---   | {kind: scanned, more, verdicts: [{agent, session, health, reason}]}
+--   | {kind: scanned, nowMs, more, verdicts: [{agent, session, health, reason}], brakes: [{scope,
+--   engagedAtMs, base, budget, members, ended, suspects, extraMs, released}]}
 -- Events: agents; wake when a session ended.
 local keys, now, rows = session.keys(KEYS[1]), core.now_ms(ARGV[2]), tonumber(ARGV[3])
+local view = cjson.decode(ARGV[4])
 local refusal = core.refusal(keys.config, ARGV[1])
 if refusal then return session.refused(refusal) end
 local limits = session.limits(keys)
 
 local verdicts = {}
-local function verdict(agent, row, health, reason)
+local function tell(agent, row)
   verdicts[#verdicts + 1] =
-    { agent = agent, session = row.session, health = health, reason = reason }
+    { agent = agent, session = row.session, health = row.health, reason = row.healthReason }
 end
+
+local living = {}
+for _, registry in ipairs(view.living) do living[registry] = true end
+view.living = living
+local all = session.clocks.load(keys, now, limits)
+session.clocks.tick(all, view, ARGV[1])
+
+local census
+local function held_back(row)
+  if census == nil then census = session.brake.census(all, limits) end
+  local scope = session.brake.scope_of(census, row)
+  if scope then session.brake.engage(all, limits, scope, census[scope], tell) end
+  return scope ~= nil
+end
+
+local function look_again(agent, left_ms) redis.call('ZADD', keys.due, now + math.max(left_ms, 250), agent) end
 
 local function judge(agent)
   local row = session.read(keys, agent, session.judged)
-  if row.state ~= 'OPEN' and row.state ~= 'ENDING' then
-    session.unlist(keys, agent, row)
-    return
+  if row.state ~= 'OPEN' and row.state ~= 'ENDING' then return session.unlist(keys, agent, row) end
+  local own, age = session.limits_of(limits, row), session.clocks.age(all, agent, row)
+  if age >= own.failed then
+    if row.brake and row.state == 'OPEN' then return redis.call('ZREM', keys.due, agent) end
+    if row.state == 'OPEN' and held_back(row) then return end
+    session.finish(keys, agent, row, row.state == 'ENDING' and row.reason or 'lease_expired', 'FAILED', now)
+    return tell(agent, row)
   end
-  local beat_at = tonumber(row.beatAtMs)
-  local age = now - beat_at
-  if age >= limits.failed then
-    local reason = row.state == 'ENDING' and row.reason or 'lease_expired'
-    session.finish(keys, agent, row, reason, 'FAILED', now)
-    verdict(agent, row, 'FAILED', reason)
-    return
+  -- Offers need a lease that is fresh by the store's own time, whatever of it counts.
+  local missed = math.max(age, now - tonumber(row.beatAtMs))
+  if row.state == 'OPEN' and missed < own.degraded then
+    return look_again(agent, own.degraded - missed)
   end
-  if row.state == 'OPEN' and age < limits.degraded then
-    redis.call('ZADD', keys.due, beat_at + limits.degraded, agent)
-    return
-  end
-  if row.state == 'OPEN' and row.health ~= 'DEGRADED' then
+  if row.state == 'OPEN' and row.health ~= 'DEGRADED' and row.health ~= 'SUSPECT' then
     session.set_health(keys, agent, row, 'DEGRADED', 'beats_missed', now)
-    verdict(agent, row, 'DEGRADED', 'beats_missed')
+    tell(agent, row)
   end
-  redis.call('ZADD', keys.due, beat_at + limits.failed, agent)
+  look_again(agent, own.failed - age)
 end
 
 local due = redis.call('ZRANGEBYSCORE', keys.due, '-inf', now, 'LIMIT', 0, rows)
 for _, agent in ipairs(due) do judge(agent) end
+local brakes = session.brake.let_go(all, limits, rows, tell)
+session.clocks.save(all)
 session.announce(keys)
-return '{"kind":"scanned","more":' .. tostring(#due == rows) .. ',"verdicts":' .. core.list(verdicts)
-  .. '}'
+return '{"kind":"scanned","nowMs":' .. string.format('%d', now) .. ',"more":' .. tostring(#due == rows)
+  .. ',"verdicts":' .. core.list(verdicts) .. ',"brakes":' .. core.list(brakes) .. '}'

@@ -19,15 +19,17 @@ if control.availability == 'DELETED' then
 end
 local limits = session.limits(keys)
 local key = session.key(keys, agent)
-local old = session.read(keys, agent,
-  { 'session', 'state', 'instance', 'token', 'beatAtMs' })
+local old = session.read(keys, agent, session.judged)
+local kept = session.read(keys, agent, { 'instance' })
+local all = session.clocks.load(keys, now, limits)
 local lives = old.state == 'OPEN' or old.state == 'ENDING'
-if lives and old.instance ~= facts.instance then
+if lives and kept.instance ~= facts.instance then
   redis.call('HSET', key, 'conflictAtMs', now)
   session.touch(keys, agent, now)
   session.announce(keys)
-  local age = math.max(0, now - tonumber(old.beatAtMs))
-  return cjson.encode({ kind = 'alive', ageMs = age, freeInMs = math.max(0, limits.failed - age) })
+  local counted = session.clocks.age(all, agent, old)
+  return cjson.encode({ kind = 'alive', ageMs = math.max(0, now - tonumber(old.beatAtMs)),
+    freeInMs = math.max(0, session.limits_of(limits, old).failed - counted) })
 end
 
 -- The same instance comes back: its inventory is the word on what the former session held (L8), so
@@ -39,16 +41,22 @@ if redis.call('HGET', keys.numbers, 'epoch') ~= epoch then
 end
 local number = redis.call('HINCRBY', keys.numbers, 'number', 1)
 local opened = epoch .. '.' .. string.format('%d', number)
+local way = facts.registry .. '|'
+local reading = session.clocks.reading(all, session.clocks.ensure(all, way))
+session.clocks.save(all)
 
+redis.call('HDEL', key, 'echoVersion', 'echoHeartbeatMs')
 for field, value in pairs(facts) do redis.call('HSET', key, field, value) end
 for field, value in pairs(control) do redis.call('HSET', key, field, value) end
-redis.call('HDEL', key, 'reason', 'endedAtMs', 'conflictAtMs', 'loopTurns', 'runnerState')
+redis.call('HDEL', key, 'reason', 'endedAtMs', 'conflictAtMs', 'loopTurns', 'runnerState', 'turnedMs',
+  'turnedUntil')
 redis.call('HSET', key, 'session', opened, 'state', 'OPEN', 'generation', 1, 'beatSeq', 0,
   'beatAtMs', now, 'openedAtMs', now, 'health', 'REGISTERED',
-  'healthReason', '', 'healthSinceMs', now, 'slotsUsed', 0, 'beaten', 0)
+  'healthReason', '', 'healthSinceMs', now, 'slotsUsed', 0, 'beaten', 0, 'clock', way,
+  'countAt', string.format('%d', reading))
 redis.call('HSETNX', key, 'staleReports', 0)
 -- What another process held is not judged by what this one does not hold (H1).
-if old.instance ~= facts.instance then redis.call('HSET', key, 'instanceFrom', opened) end
+if kept.instance ~= facts.instance then redis.call('HSET', key, 'instanceFrom', opened) end
 redis.call('ZADD', keys.leases, now, agent)
 redis.call('ZADD', keys.due, now + limits.degraded, agent)
 redis.call('ZADD', keys.names, 0, agent)

@@ -14,6 +14,8 @@ function session.keys(config)
     names = tag .. ':agent-names',
     giveup = tag .. ':giveup',
     departed = tag .. ':departed',
+    clocks = tag .. ':clocks',
+    brakes = tag .. ':brakes',
     numbers = tag .. ':session-numbers',
     controls = tag .. ':agent-controls',
     changed = {},
@@ -40,7 +42,8 @@ end
 -- The fields that judging an agent needs.
 session.judged = {
   'session', 'state', 'reason', 'registry', 'generation', 'token', 'beatSeq', 'beatAtMs', 'health',
-  'healthReason', 'loopTurns',
+  'healthReason', 'loopTurns', 'kind', 'clock', 'countAt', 'turnedMs', 'brake', 'echoVersion',
+  'echoHeartbeatMs',
 }
 
 -- Heartbeat interval and limits of the deployment in milliseconds. One beat counts as missed a
@@ -54,6 +57,16 @@ function session.limits(keys)
     failed = tonumber(values[2]),
     interval_version = tonumber(values[3]) or 0,
   }
+end
+
+-- While the interval changes an agent is judged by the larger one, until it has echoed the new (T4).
+function session.limits_of(limits, row)
+  local echoed = tonumber(row.echoHeartbeatMs or 0)
+  if echoed <= limits.heartbeat or tonumber(row.echoVersion) == limits.interval_version then
+    return limits
+  end
+  return { heartbeat = echoed, degraded = echoed + math.floor(echoed / 4),
+    failed = math.max(limits.failed, 3 * echoed) }
 end
 
 -- Remembers that an agent changed; announced once by `session.announce`.
@@ -98,12 +111,14 @@ function session.unlist(keys, agent, row)
   redis.call('ZREM', keys.leases, agent)
   redis.call('ZREM', keys.due, agent)
   if row.token then redis.call('SREM', session.token_key(keys, row.token), agent) end
+  session.brake.free(keys, agent, row)
 end
 
 -- OPEN becomes ENDING (L8): judged from now on by its last acknowledged beat alone.
 function session.begin_ending(keys, agent, row, reason, limits, now)
   redis.call('HSET', session.key(keys, agent), 'state', 'ENDING', 'reason', reason)
   redis.call('ZADD', keys.due, tonumber(row.beatAtMs) + limits.failed, agent)
+  session.brake.free(keys, agent, row)
   session.set_health(keys, agent, row, 'DEGRADED', reason, now)
   row.state = 'ENDING'
 end

@@ -3,35 +3,47 @@
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME
--- ARGV[3] beats         JSON    list of {agent, session, generation, sequence, loopTurns, loopAgeMs,
---                               runnerState, slotsUsed, facts?: {field: text}}
+-- ARGV[3] beats         JSON    list of {agent, session, generation, sequence, intervalVersion, loopTurns,
+--                               loopAgeMs, runnerState, slotsUsed, facts?: {field: text}}
+-- ARGV[4] monitor       string  id of the caller's replica
 -- Returns JSON: {kind: refused, reason} | {kind: renewed, intervalVersion, answers: [
 --   {kind: taken, sequence, health, reason, changed} | {kind: ending, reason} | {kind: ended, reason}
 --   | {kind: old_stream}]}
 -- Events: agents when a health changed; wake when a lease was found expired.
 local keys, now = session.keys(KEYS[1]), core.now_ms(ARGV[2])
-local beats = cjson.decode(ARGV[3])
+local beats, monitor = cjson.decode(ARGV[3]), ARGV[4]
 local refusal = core.refusal(keys.config, ARGV[1])
 if refusal then return session.refused(refusal) end
 local limits = session.limits(keys)
+local all = session.clocks.load(keys, now, limits)
+local census
 
-local function judge(row, beat)
+-- Due by its age, not yet found by the scan, and not held back by the brake (L4).
+local function is_over(agent, row, own)
+  if row.brake or session.clocks.age(all, agent, row) < own.failed then return false end
+  if row.state == 'ENDING' then return true end
+  if census == nil then census = session.brake.census(all, limits) end
+  return session.brake.scope_of(census, row) == nil
+end
+
+local function judge(row, beat, own)
   if row.registry == '' then return 'DEGRADED', 'stream_down' end
   if beat.runnerState ~= 'READY' then return 'DEGRADED', 'runner_' .. string.lower(beat.runnerState) end
   -- A loop must turn between two beats; two beats close to each other prove nothing.
   local same = tonumber(row.loopTurns or -1) == beat.loopTurns
-    and now - tonumber(row.beatAtMs) >= limits.heartbeat / 2
-  if beat.loopAgeMs >= limits.heartbeat or same then return 'DEGRADED', 'loop_stalled' end
+    and now - tonumber(row.beatAtMs) >= own.heartbeat / 2
+  if beat.loopAgeMs >= own.heartbeat or same then return 'DEGRADED', 'loop_stalled' end
   return 'HEALTHY', ''
 end
 
 local function renew(beat)
   local row = session.read(keys, beat.agent, session.judged)
-  if row.session ~= beat.session then 
+  if row.session ~= beat.session then
     return { kind = 'ended', reason = row.session and 'superseded' or 'session_unknown' }
   end
   if row.state == 'ENDED' then return { kind = 'ended', reason = row.reason } end
-  if now - tonumber(row.beatAtMs) >= limits.failed then
+  local own = session.limits_of(limits, row)
+  if is_over(beat.agent, row, own) then
     -- Expired and not yet found by the scan: ended here, never revived.
     local reason = row.state == 'ENDING' and row.reason or 'lease_expired'
     session.finish(keys, beat.agent, row, reason, 'FAILED', now)
@@ -42,11 +54,18 @@ local function renew(beat)
   local last, changed = tonumber(row.beatSeq), false
   if beat.sequence > last then
     last = beat.sequence
-    local health, reason = judge(row, beat)
+    local health, reason = judge(row, beat, own)
     local key = session.key(keys, beat.agent)
+    local way = row.registry ~= '' and row.registry .. '|' .. monitor or row.clock or '|'
+    local reading = session.clocks.reading(all, session.clocks.ensure(all, way))
     redis.call('HSET', key, 'beatSeq', string.format('%d', last), 'beatAtMs', now, 'beaten', 1,
       'loopTurns', string.format('%d', beat.loopTurns), 'runnerState', beat.runnerState,
-      'slotsUsed', beat.slotsUsed)
+      'slotsUsed', beat.slotsUsed, 'clock', way, 'countAt', string.format('%d', reading))
+    if row.turnedMs then redis.call('HDEL', key, 'turnedMs', 'turnedUntil') end
+    if beat.intervalVersion == limits.interval_version and tonumber(row.echoVersion) ~= beat.intervalVersion then
+      redis.call('HSET', key, 'echoVersion', beat.intervalVersion, 'echoHeartbeatMs', limits.heartbeat)
+    end
+    session.brake.free(keys, beat.agent, row)
     for field, value in pairs(beat.facts or {}) do redis.call('HSET', key, field, value) end
     if beat.facts then
       -- A beat may state another group, with other decisions of operators.
@@ -54,7 +73,7 @@ local function renew(beat)
       session.touch(keys, beat.agent, now)
     end
     redis.call('ZADD', keys.leases, now, beat.agent)
-    redis.call('ZADD', keys.due, now + limits.degraded, beat.agent)
+    redis.call('ZADD', keys.due, now + own.degraded, beat.agent)
     changed = session.set_health(keys, beat.agent, row, health, reason, now)
   end
   return { kind = 'taken', sequence = last, health = row.health, reason = row.healthReason or '',
@@ -63,5 +82,6 @@ end
 
 local answers = {}
 for index, beat in ipairs(beats) do answers[index] = renew(beat) end
+session.clocks.save(all)
 session.announce(keys)
 return cjson.encode({ kind = 'renewed', intervalVersion = limits.interval_version, answers = answers })

@@ -17,7 +17,7 @@ if refusal then return session.refused(refusal) end
 
 local key = session.key(keys, agent)
 local row = session.read(keys, agent, { 'session', 'state', 'reason', 'instance', 'keyDigest',
-  'generation', 'health', 'healthReason' })
+  'generation', 'health', 'healthReason', 'clock', 'countAt' })
 if row.session ~= claim.session or row.instance ~= claim.instance
   or row.keyDigest ~= claim.keyDigest then
   return cjson.encode({ kind = 'unknown' })
@@ -28,11 +28,19 @@ end
 if claim.generation <= tonumber(row.generation) then
   return cjson.encode({ kind = 'generation', generation = tonumber(row.generation) })
 end
+-- A resume is no beat: the age goes on, counted from now on by the way through this registry.
+local all = session.clocks.load(keys, now, session.limits(keys))
+local age = session.clocks.age(all, agent, row)
+local way = (facts.registry or '') .. '|'
+local reading = session.clocks.reading(all, session.clocks.ensure(all, way))
+session.clocks.save(all)
 for field, value in pairs(facts) do redis.call('HSET', key, field, value) end
 -- The agent may have changed its group meanwhile.
 local control = session.control(keys, agent, facts.group, row.instance, now)
 for field, value in pairs(control) do redis.call('HSET', key, field, value) end
-redis.call('HSET', key, 'generation', string.format('%d', claim.generation))
+redis.call('HSET', key, 'generation', string.format('%d', claim.generation), 'clock', way,
+  'countAt', string.format('%d', reading - age))
+redis.call('HDEL', key, 'turnedUntil')
 session.touch(keys, agent, now)
 session.announce(keys)
 return cjson.encode({ kind = 'resumed', availability = control.availability, health = row.health,
