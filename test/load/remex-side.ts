@@ -21,7 +21,8 @@ export const countsKey = `rmx:{${deployment}}:counts`;
 export async function startRemexSide(work: Work): Promise<Side> {
   const plane = await startControlPlane();
   const operator = operatorOf(plane, deployment);
-  await operator.createDeployment();
+  // The rounds count what has ended, so nothing of it may be removed meanwhile.
+  await operator.createDeployment({ maxEndedTasks: 10_000_000 });
   const token = await operator.createToken("load");
   const agents: AgentProcess[] = [];
   for (let i = 0; i < agentCount; i++) {
