@@ -28,6 +28,8 @@ export interface Round {
 }
 
 const lookEveryMs = 5;
+/** A side that ends nothing for so long has stopped, and a round of it would never be over. */
+const stuckAfterMs = 60_000;
 
 /** Submits `tasks` and waits until all of them have ended. */
 export async function measureRound(side: Side, tasks: number): Promise<Round> {
@@ -35,8 +37,13 @@ export async function measureRound(side: Side, tasks: number): Promise<Round> {
   const cpuBefore = Object.entries(side.parts).map(([part, pids]) => [part, cpuMs(pids)] as const);
   const startedAt = performance.now();
   const submitted = side.producer.submit(tasks);
-  for (;;) {
-    if ((await side.ended()) - before >= tasks) break;
+  for (let last = 0, since = startedAt; ; ) {
+    const ended = (await side.ended()) - before;
+    if (ended >= tasks) break;
+    if (ended > last) [last, since] = [ended, performance.now()];
+    if (performance.now() - since > stuckAfterMs) {
+      throw new Error(`${side.name} stopped after ${ended} of ${tasks} tasks`);
+    }
     await new Promise((resolve) => setTimeout(resolve, lookEveryMs));
   }
   const seconds = (performance.now() - startedAt) / 1000;
