@@ -100,8 +100,15 @@ export function taskFacts(task: Task, nowMs: number): [string, string | undefine
     ["  exit code", outcome?.exitCode === undefined ? undefined : String(outcome.exitCode)],
     ["  signal", outcome?.signal],
     ["  message", outcome?.message],
-    ["Stale reports", task.staleReports === 0 ? undefined : String(task.staleReports)],
+    ["Stale reports", staleText(task)],
   ];
+}
+
+/** "2, 5m of run time wasted". */
+function staleText({ staleReports, wastedRunTime }: Task): string | undefined {
+  if (staleReports === 0) return undefined;
+  const wasted = durationOf(wastedRunTime);
+  return wasted === "" ? String(staleReports) : `${staleReports}, ${wasted} of run time wasted`;
 }
 
 function heldUntilText(task: Task, nowMs: number): string | undefined {

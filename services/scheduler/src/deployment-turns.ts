@@ -6,6 +6,7 @@ import { type Clock, type Logger, Pacer } from "@remex/runtime";
 import type {
   Claimed,
   EventJudgement,
+  ReportItem,
   SubmitAnswer,
   SubmitItem,
   TaskRefused,
@@ -52,6 +53,8 @@ export interface DeploymentTurnsDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: SchedulerMetrics;
+  /** A report was answered STALE or CONFLICT (C2, C3). */
+  onRefused(agent: string, report: ReportItem, verdict: "STALE" | "CONFLICT"): void;
   /** Task changes were written. */
   onChanged(): void;
   /** Whether the store answered. */
@@ -269,11 +272,16 @@ export class DeploymentTurns {
         let at = 0;
         for (const { to, reports } of groups) {
           const attached = this.agents.in(to.agent, to.session);
-          for (const { id, attempt } of reports) {
+          for (const report of reports) {
+            const { id, attempt } = report;
             const judgement = judgements[at++];
             if (judgement === undefined) continue;
+            const { verdict } = judgement;
             outbox.tell(to, reportAnswerEvent(id, attempt, judgement));
-            if (judgement.verdict !== "RETRY" && attached?.kills.delete(`${id} ${attempt}`)) {
+            if (verdict === "STALE" || verdict === "CONFLICT") {
+              this.#deps.onRefused(to.agent, report, verdict);
+            }
+            if (verdict !== "RETRY" && attached?.kills.delete(`${id} ${attempt}`)) {
               this.#claimDue = true;
             }
           }

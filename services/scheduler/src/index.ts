@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The public door of the scheduler.
+export type { AuditNote } from "./refused-reports.ts";
 export { createScheduler, type Scheduler, type SchedulerDeps } from "./scheduler.ts";
 export {
   noMetrics,

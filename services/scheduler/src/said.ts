@@ -2,6 +2,7 @@
 // What agents say about work, from the contract's form to what the store is told. What has no attempt is dropped.
 
 import { create, toBinary } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import { controlPlaneReasons, outcomeKindOf, outcomeReasonOf, reasonWord } from "@remex/domain";
 import {
   type AgentEvent,
@@ -143,6 +144,7 @@ function readReport(report: Report): ReportItem | undefined {
     digest: Buffer.from(report.digest).toString("base64url"),
     outcome: toBinary(OutcomeSchema, outcome),
     started: false,
+    ranMs: outcome.runTime === undefined ? 0 : Math.max(0, Math.round(durationMs(outcome.runTime))),
   };
 }
 

@@ -23,6 +23,8 @@ export interface SchedulerMetrics {
     states: ReadonlyMap<TaskStateName, number>,
     queues: ReadonlyMap<string, number>,
   ): void;
+  /** A report was refused because its attempt is not current, or contradicts one that was taken (C2, C3). */
+  refused(verdict: "STALE" | "CONFLICT", ranMs: number): void;
   /** Agents attached to this scheduler. */
   attached(agents: number): void;
 }
@@ -31,5 +33,6 @@ export interface SchedulerMetrics {
 export const noMetrics: SchedulerMetrics = {
   call: () => undefined,
   tasks: () => undefined,
+  refused: () => undefined,
   attached: () => undefined,
 };

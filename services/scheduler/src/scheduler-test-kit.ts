@@ -12,12 +12,7 @@ import {
   OfferSchema,
   type ServerEvent,
 } from "@remex/proto/agent/v1";
-import {
-  AgentKind,
-  OutcomeKind,
-  type OutcomeSchema,
-  type TaskSpecSchema,
-} from "@remex/proto/common/v1";
+import { AgentKind, OutcomeKind, OutcomeSchema, type TaskSpecSchema } from "@remex/proto/common/v1";
 import {
   type RegistryEvent,
   RegistryEventSchema,
@@ -33,7 +28,7 @@ import {
 } from "@remex/store";
 import { sessionFixtureFacts } from "@remex/store/testing";
 import { createInProcessLinkPair, createLocalTransport, type FrameLink } from "@remex/transport";
-import { createScheduler, type Scheduler } from "./scheduler.ts";
+import { createScheduler, type Scheduler, type SchedulerDeps } from "./scheduler.ts";
 import { deployment, ready, type StoreWorld } from "./store-test-kit.ts";
 
 type OutcomeInit = MessageInitShape<typeof OutcomeSchema>;
@@ -95,7 +90,7 @@ export class FarAgent {
   }
 
   report({ task, attempt }: Ref, outcome: OutcomeInit = { kind: OutcomeKind.SUCCEEDED }): void {
-    const digest = Buffer.from(JSON.stringify(outcome));
+    const digest = toBinary(OutcomeSchema, create(OutcomeSchema, outcome));
     this.say({ event: { case: "report", value: { task, attempt, outcome, digest } } });
   }
 
@@ -209,6 +204,7 @@ export async function startScheduler(
   world: StoreWorld,
   replica = "scheduler-1",
   wrap: (tasks: TaskStore) => TaskStore = (tasks) => tasks,
+  more: Pick<SchedulerDeps, "appendAudit"> = {},
 ): Promise<SchedulerWorld> {
   const { store, redis } = world;
   const now = (): number => world.nowMs;
@@ -225,6 +221,7 @@ export async function startScheduler(
     monitors: { list: async () => [], dial: () => Promise.reject(new Error("none")) },
     clock,
     log,
+    ...more,
   });
   const subscriptions = redis.subscriptions.duplicate();
   // A test takes the store away; the connection comes back by itself.

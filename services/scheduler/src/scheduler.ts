@@ -20,6 +20,7 @@ import { createLinkHandler, type FrameLink, maxSubmitBytes } from "@remex/transp
 import { createChangeFeed } from "./change-feed.ts";
 import { DeploymentTurns } from "./deployment-turns.ts";
 import { Outbox } from "./outbox.ts";
+import { type AuditNote, createRefusedReports } from "./refused-reports.ts";
 import { createRegistryLinks } from "./registry-links.ts";
 import { noMetrics, type SchedulerMetrics } from "./scheduler-metrics.ts";
 import { createStoreHealth } from "./store-health.ts";
@@ -32,12 +33,14 @@ export interface SchedulerDeps {
   /** Id of this replica. */
   readonly replica: string;
   readonly tasks: TaskStore;
-  readonly sessions: Pick<SessionStore, "readGiveups" | "clearGiveups">;
+  readonly sessions: Pick<SessionStore, "readGiveups" | "clearGiveups" | "countStaleReports">;
   /** All deployments, as the store lists them. */
   listDeployments(): Promise<readonly string[]>;
   /** Epoch of the store. */
   epoch(): string;
   readonly monitors: MonitorPeers;
+  /** Appends to the audit, which another service owns; absent where there is none. */
+  appendAudit?(notes: readonly AuditNote[]): Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics?: SchedulerMetrics;
@@ -74,6 +77,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   const metrics = deps.metrics ?? noMetrics;
   const health = createStoreHealth(log);
   const deployments = new Map<string, DeploymentTurns>();
+  const refused = createRefusedReports({ ...deps, metrics });
   const feed = createChangeFeed({ tasks, epoch: deps.epoch, clock });
   const links = createRegistryLinks({
     scheduler: replica,
@@ -88,6 +92,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     tellCancels,
     askInventory: (deployment, agent, session) =>
       tell(deployment, agent, session, inventoryRequestEvent("kills_open")),
+    forwardRefused: refused.forward,
     onChanged: feed.note,
     onStore: health.note,
   });
@@ -107,6 +112,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
         clock,
         log,
         metrics,
+        onRefused: (agent, report, verdict) => refused.note(deployment, agent, report, verdict),
         onChanged: () => feed.note(deployment),
         onStore: health.note,
       });

@@ -36,6 +36,8 @@ export interface SweepsDeps {
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: SchedulerMetrics;
+  /** Brings refused reports to the audit (C3). */
+  forwardRefused(deployment: string): Promise<void>;
   onChanged(deployment: string): void;
   onStore(answered: boolean, error?: unknown): void;
 }
@@ -153,6 +155,7 @@ export function createSweeps(deps: SweepsDeps): Sweeps {
 
   async function slowDeployment(deployment: string): Promise<void> {
     if ((deps.existingTurns(deployment)?.agents.size ?? 0) > 0) await cancelsOf(deployment);
+    await deps.forwardRefused(deployment);
     for (;;) {
       const reply = await tasks.trim({ deployment, most: mostTrimmed, mostChanges });
       if (reply.kind === "refused") return;

@@ -2,7 +2,7 @@
 // Tasks and their changes from the store's form to the contract's.
 
 import { create, fromBinary } from "@bufbuild/protobuf";
-import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type OutcomeKind as OutcomeKindName, outcomeKinds, parseLane } from "@remex/domain";
 import { OutcomeSchema, TaskSpecSchema } from "@remex/proto/common/v1";
 import {
@@ -74,6 +74,7 @@ export function taskOfRow(deployment: string, row: TaskRow, withWork: boolean): 
     note: row.note,
     reason: row.reason,
     staleReports: row.staleReports,
+    ...(row.wastedMs === 0 ? {} : { wastedRunTime: durationFromMs(row.wastedMs) }),
     ...(row.state === "HELD" && Number.isFinite(row.heldUntilMs)
       ? { heldUntil: timestampFromMs(row.heldUntilMs) }
       : {}),

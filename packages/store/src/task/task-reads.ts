@@ -34,6 +34,8 @@ export interface TaskRow {
   /** While it is HELD: when it is given up (Infinity: never), and why its agent's session ended. */
   readonly heldUntilMs: number;
   readonly heldReason: string;
+  /** Run time of attempts whose report was refused as stale (C3). */
+  readonly wastedMs: number;
 }
 
 // In the order of `shown_fields` in prelude.lua.
@@ -71,6 +73,7 @@ function readRow(id: string, reply: FunctionReply): TaskRow | undefined {
     staleReports: number(),
     heldUntilMs: instant(text()),
     heldReason: text(),
+    wastedMs: number(),
   };
   return { ...row, outcome: row.outcome.length === 0 ? undefined : row.outcome };
 }

@@ -6,6 +6,7 @@ import type { Store, StoreFunction } from "../core/store.ts";
 import type { TaskCall } from "./task-call.ts";
 import { listTriggerEvents, noteTriggerEvents } from "./task-events.ts";
 import { getTasks, listTasks, queueDepths, readAttempt, readChanges } from "./task-reads.ts";
+import { clearRefused, readRefused } from "./task-refusals.ts";
 import {
   cancelTasks,
   expireHolds,
@@ -50,6 +51,9 @@ export interface TaskStore {
   readonly expireHolds: Call<typeof expireHolds>;
   /** Gives an agent's held work up on an operator's word that the agent is gone (H1, O3). */
   readonly releaseHeld: Call<typeof releaseHeld>;
+  /** Refused reports that wait for the audit (C3). */
+  readonly readRefused: Call<typeof readRefused>;
+  readonly clearRefused: Call<typeof clearRefused>;
   readonly cancel: Call<typeof cancelTasks>;
   readonly listCancels: Call<typeof listCancels>;
   readonly noteEvents: Call<typeof noteTriggerEvents>;
@@ -80,6 +84,8 @@ export function createTaskStore(store: Store, now: () => number | "" = () => "")
     giveUp: bind(giveUpSession),
     expireHolds: bind(expireHolds),
     releaseHeld: bind(releaseHeld),
+    readRefused: bind(readRefused),
+    clearRefused: bind(clearRefused),
     cancel: bind(cancelTasks),
     listCancels: bind(listCancels),
     noteEvents: bind(noteTriggerEvents),

@@ -156,6 +156,7 @@ export function report(id: string, attempt: string, fields: Partial<ReportItem> 
     digest: "digest-1",
     outcome: Buffer.from("outcome"),
     started: false,
+    ranMs: 0,
     ...fields,
   };
 }

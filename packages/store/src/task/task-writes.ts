@@ -273,6 +273,8 @@ export interface ReportItem {
   readonly outcome: Uint8Array;
   /** True when the word of the start came with the report. */
   readonly started: boolean;
+  /** How long it ran, by its runner's clock. */
+  readonly ranMs: number;
 }
 
 export interface ReportGroup {
@@ -320,5 +322,6 @@ function packReport(report: ReportItem): unknown[] {
     report.digest,
     report.outcome.length,
     report.started ? 1 : 0,
+    report.ranMs,
   ];
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // The scheduler as a role: its links to monitors, its signals and its metrics.
 
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import { createClient } from "@connectrpc/connect";
+import { AuditService } from "@remex/proto/gateway/v1";
 import { HealthLinkService } from "@remex/proto/health/v1";
 import { SchedulerLinkService } from "@remex/proto/scheduler/v1";
 import type { Metrics } from "@remex/runtime";
@@ -13,6 +16,7 @@ export function createSchedulerRole(context: RoleContext): Role {
   const { replica, clock, log, localLinks } = context;
   const hello = verdictHello(replica);
   const method = HealthLinkService.method.verdictLink;
+  const audit = createClient(AuditService, context.peers.transportTo("gateway", "scheduler"));
   const scheduler = createScheduler({
     replica,
     tasks: context.tasks,
@@ -35,6 +39,11 @@ export function createSchedulerRole(context: RoleContext): Role {
           interceptors: [serviceKeyInterceptor("scheduler", context.serviceKey)],
         }),
       ),
+    },
+    appendAudit: async (notes) => {
+      await audit.appendAuditEntries({
+        entries: notes.map(({ atMs, ...note }) => ({ ...note, at: timestampFromMs(atMs) })),
+      });
     },
     clock,
     log,
@@ -72,6 +81,16 @@ function createSchedulerMetrics(metrics: Metrics): SchedulerMetrics {
     "deployment",
     "queue",
   ]);
+  const refused = metrics.counter(
+    "scheduler_refused_reports_total",
+    "Reports refused because their attempt was not current, or contradicted one taken, by verdict.",
+    ["verdict"],
+  );
+  const wasted = metrics.counter(
+    "scheduler_wasted_run_seconds_total",
+    "Run time of attempts whose reports were refused, by verdict.",
+    ["verdict"],
+  );
   const attached = metrics.gauge("scheduler_agents", "Agents attached to this scheduler.");
   return {
     call: (kind, count, durationMs) => {
@@ -81,6 +100,10 @@ function createSchedulerMetrics(metrics: Metrics): SchedulerMetrics {
     tasks: (deployment, states, queues) => {
       for (const [state, count] of states) tasks.set({ deployment, state }, count);
       for (const [queue, count] of queues) waiting.set({ deployment, queue }, count);
+    },
+    refused: (verdict, ranMs) => {
+      refused.inc({ verdict });
+      wasted.inc({ verdict }, ranMs / 1000);
     },
     attached: (agents) => attached.set(agents),
   };

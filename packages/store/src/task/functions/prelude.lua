@@ -5,7 +5,8 @@
 -- the field `slots` for the sum of the slot costs of those that are not HELD; offers zset id -> deadline;
 -- holds zset id -> when held work is given up (+inf: never); submitted list of ids, oldest first; ended
 -- list of <ms>:<id>; cancels hash id -> agent; counts hash; changes stream; watched string, there while
--- somebody reads the history; events:<id> stream of a trigger's events.
+-- somebody reads the history; events:<id> stream of a trigger's events; refused stream of refused reports
+-- for the audit, and task:<id>:refused set of those.
 --
 -- This is the hot path of the whole product: a call of Redis costs about 2 us in here and a new string
 -- half of that, so lists are gathered flat and joined once.

@@ -1,13 +1,14 @@
 -- Takes results, judged by (task, attempt) alone (C2), and decides what follows (H2, C4, retries).
 -- Callers: scheduler.
 -- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] groups: JSON list of {agent, session,
--- list of {id, attempt, kind, reason word, exit code or '', message, digest, outcomeBytes, started 0|1}};
+-- list of {id, attempt, kind, reason word, exit code or '', message, digest, outcomeBytes, started 0|1, ran ms}};
 -- started says that the word of the start came with the report. ARGV[4] bytes: per report its outcome.
 -- Returns a refusal, or a JSON list with, per report in order, a verdict or {'STALE', superseded by or '', reason}.
 -- Events: one history entry; wake-ups.
 local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
 local groups, bytes, at = cjson.decode(ARGV[3]), ARGV[4], 1
+local MOST_REFUSED, REMEMBERED_MS = 10000, 86400000
 
 -- The result that was taken from this attempt before, by its digest.
 local function taken_digest(row, attempt)
@@ -16,14 +17,30 @@ local function taken_digest(row, attempt)
   return v[2] and string.match(';' .. v[2], ';' .. string.gsub(attempt, '%.', '%%.') .. '=([^;]*)')
 end
 
-local function refuse(row, report)
+-- What is refused changes nothing but counters, and waits for the audit (C2, C3): once for each attempt.
+local function note_refused(row, report, agent, verdict, superseded, reason)
+  local seen = row.key .. ':refused'
+  if redis.call('SADD', seen, report[2] .. ' ' .. report[7]) == 0 then return end
+  redis.call('PEXPIRE', seen, REMEMBERED_MS)
+  if verdict == 'STALE' then redis.call('HINCRBY', row.key, 'wastedMs', report[10]) end
+  redis.call('XADD', call.tag .. ':refused', 'MAXLEN', '~', MOST_REFUSED, '*', 'entry', cjson.encode({
+    at = call.now, task = row.id, attempt = report[2], agent = agent, verdict = verdict,
+    supersededBy = superseded, reason = reason, ranMs = report[10] }))
+end
+
+local function refuse(row, report, agent)
   if not row.state then return 'UNKNOWN_TASK' end
   local digest = taken_digest(row, report[2])
-  if digest then return digest == report[7] and 'DUPLICATE' or 'CONFLICT' end
+  if digest == report[7] then return 'DUPLICATE' end
+  if digest then
+    note_refused(row, report, agent, 'CONFLICT', '', '')
+    return 'CONFLICT'
+  end
   redis.call('HINCRBY', row.key, 'staleReports', 1)
   local superseded = (row.state == 'ASSIGNED' or row.state == 'HELD') and row.attempt ~= report[2] and row.attempt or ''
   local reason = row.attempt == report[2] and (row.stage == 'OFFERED' and 'not_confirmed' or 'not_held')
     or row.state == 'CANCELED' and 'canceled' or 'superseded'
+  note_refused(row, report, agent, 'STALE', superseded, reason)
   return { 'STALE', superseded, reason }
 end
 
@@ -63,7 +80,7 @@ for _, group in ipairs(groups) do
     at = at + report[8]
     local row, read = task.current(call, report[1], agent, report[2])
     if not row or row.stage == 'OFFERED' then
-      answers[#answers + 1] = refuse(read, report)
+      answers[#answers + 1] = refuse(read, report, agent)
     elseif ending then
       answers[#answers + 1] = 'RETRY'
     else

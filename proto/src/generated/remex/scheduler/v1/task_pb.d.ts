@@ -7,7 +7,7 @@
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { AttemptId, AttemptIdJson, SessionId, SessionIdJson } from "../../common/v1/identity_pb.js";
-import type { Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
+import type { Duration, DurationJson, Timestamp, TimestampJson } from "@bufbuild/protobuf/wkt";
 import type { Outcome, OutcomeJson, OutcomeKind, OutcomeKindJson, TaskSpec, TaskSpecJson } from "../../common/v1/work_pb.js";
 
 /**
@@ -273,6 +273,14 @@ export declare type Task = Message<"remex.scheduler.v1.Task"> & {
    * @generated from field: google.protobuf.Timestamp held_until = 17;
    */
   heldUntil?: Timestamp | undefined;
+
+  /**
+   * Run time of attempts whose reports were refused as stale, by their runners' clocks. Absence means
+   * that there was none.
+   *
+   * @generated from field: google.protobuf.Duration wasted_run_time = 18;
+   */
+  wastedRunTime?: Duration | undefined;
 };
 
 /**
@@ -401,6 +409,14 @@ export declare type TaskJson = {
    * @generated from field: google.protobuf.Timestamp held_until = 17;
    */
   heldUntil?: TimestampJson;
+
+  /**
+   * Run time of attempts whose reports were refused as stale, by their runners' clocks. Absence means
+   * that there was none.
+   *
+   * @generated from field: google.protobuf.Duration wasted_run_time = 18;
+   */
+  wastedRunTime?: DurationJson;
 };
 
 /**
