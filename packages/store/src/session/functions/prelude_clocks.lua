@@ -3,13 +3,14 @@
 -- seen from this store. `<registry>|<monitor>` is the clock of agents whose last beat took that way,
 -- `<registry>|` of those that have not beaten since their stream came up, `*|` of the deployment.
 -- A clock is {mark: instant up to which it has counted, count, zero: ages begin here at the earliest,
--- orphan: its way is gone}. `@<monitor>` is the last scan of a monitor.
+-- lost: whether its way is}. `@<monitor>` is the last scan of a monitor.
 local clocks = {}
 session.clocks = clocks
 
--- A way that was silent for so long is gone: registries have found another monitor by then, and a
+-- A way that was silent for so long is lost: registries have found another monitor by then, and a
 -- replica's record expires after as long.
-clocks.orphan_after_ms = 10000
+clocks.silent_after_ms = 10000
+local WORKS, SILENT, GONE = 0, 1, 2
 -- Redis TIME that is behind what was seen before by more than this was set back.
 clocks.backwards_ms = 1000
 
@@ -29,9 +30,9 @@ function clocks.load(keys, now, limits)
     elseif string.sub(name, 1, 1) == '@' then
       all.ticks[string.sub(name, 2)] = tonumber(text)
     else
-      local mark, count, zero, orphan = string.match(text, '^(%-?%d+) (%-?%d+) (%-?%d+) (%d)$')
+      local mark, count, zero, lost = string.match(text, '^(%-?%d+) (%-?%d+) (%-?%d+) (%d)$')
       all.by[name] = { mark = tonumber(mark), count = tonumber(count), zero = tonumber(zero),
-        orphan = orphan == '1' }
+        lost = tonumber(lost) }
     end
   end
   return all
@@ -43,7 +44,7 @@ function clocks.save(all)
     local clock = all.by[name]
     fields[#fields + 1] = name
     fields[#fields + 1] = string.format('%d %d %d %d', clock.mark, clock.count, clock.zero,
-      clock.orphan and 1 or 0)
+      clock.lost)
   end
   all.dirty = {}
   if #fields > 0 then redis.call('HSET', all.keys.clocks, unpack(fields)) end
@@ -52,7 +53,8 @@ end
 -- A clock that begins now where there is none.
 function clocks.ensure(all, name)
   if not all.by[name] then
-    all.by[name] = { mark = all.now, count = 0, zero = 0, orphan = false }
+    -- An age that an agent brings along lies before the clock's beginning.
+    all.by[name] = { mark = all.now, count = 0, zero = -1e12, lost = WORKS }
     all.dirty[name] = true
   end
   return all.by[name]
@@ -89,11 +91,9 @@ local function advance(all, name, clock, mark)
   all.dirty[name] = true
 end
 
--- The way of these agents is gone: from now on whoever can hear their registry counts for them, and
--- when that is gone too (its record expired), any monitor.
-local function orphan(all, name, clock, living)
-  if not living or all.now - clock.mark > all.gap then clock.zero = clock.count end
-  clock.orphan, clock.mark = true, all.now
+local function set_lost(all, name, clock, lost)
+  if clock.lost == lost then return end
+  clock.lost = lost
   all.dirty[name] = true
 end
 
@@ -101,19 +101,26 @@ local function tick_one(all, name, clock, view)
   local registry, monitor = string.match(name, '^(.-)|(.*)$')
   local living = registry == '*' or view.living[registry]
   local quiet = registry == '*' and 0 or view.heard[registry]
-  if living and quiet and (monitor == view.monitor or monitor == '') then
-    if clock.orphan then all.dirty[name] = true end
-    clock.orphan = false
-    advance(all, name, clock, all.now - quiet)
-  elseif clock.orphan then
-    if not living then advance(all, name, clock, all.now)
-    elseif quiet then advance(all, name, clock, all.now - quiet) end
-    if not living and clock.count - clock.zero > all.forget then
+  if not living then
+    -- Any monitor counts for these agents, who have a full limit to come back through another.
+    if clock.lost ~= GONE then clock.zero, clock.mark = clock.count, all.now end
+    set_lost(all, name, clock, GONE)
+    advance(all, name, clock, all.now)
+    if clock.count - clock.zero > all.forget then
       all.by[name], all.dirty[name] = nil, nil
       redis.call('HDEL', all.keys.clocks, name)
     end
-  elseif not living or all.now - clock.mark >= clocks.orphan_after_ms then
-    orphan(all, name, clock, living)
+  elseif quiet and (monitor == view.monitor or monitor == '') then
+    set_lost(all, name, clock, WORKS)
+    advance(all, name, clock, all.now - quiet)
+  elseif clock.lost ~= WORKS then
+    -- Beats take another way by now: whoever hears the registry counts.
+    set_lost(all, name, clock, SILENT)
+    if quiet then advance(all, name, clock, all.now - quiet) end
+  elseif all.now - clock.mark >= clocks.silent_after_ms then
+    set_lost(all, name, clock, SILENT)
+    if all.now - clock.mark > all.gap then clock.zero = clock.count end
+    clock.mark = all.now
   end
 end
 
@@ -142,13 +149,15 @@ function clocks.tick(all, view, epoch)
   for registry in pairs(view.heard) do clocks.ensure(all, registry .. '|' .. view.monitor) end
   clocks.ensure(all, '*|')
   -- Nobody was there to hear (restart of the only monitor), or the store is not the one it was.
-  local anew = (view.first and not others) or all.epoch ~= epoch
+  local alone = view.first and not others
+  local anew = alone or all.epoch ~= epoch
   local names = {}
   for name in pairs(all.by) do names[#names + 1] = name end
   for _, name in ipairs(names) do
     local clock = all.by[name]
     if anew then
       clock.zero, clock.mark = clock.count, all.now
+      if alone and clock.lost == WORKS then clock.lost = SILENT end
       all.dirty[name] = true
     end
     tick_one(all, name, clock, view)
