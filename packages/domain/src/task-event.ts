@@ -54,7 +54,6 @@ export type TaskEvent =
     })
   | GiveUp
   | { readonly kind: "expireHold"; readonly nowMs: number }
-  | { readonly kind: "releaseHeld"; readonly agent: string }
   | { readonly kind: "cancel" };
 
 /** A session has ended, and what it held is dealt with (H1, H2, L8). */
@@ -64,7 +63,7 @@ export interface GiveUp {
   readonly session: SessionRef;
   readonly reason: string;
   /**
-   * `at_once`: the agent was deleted; `idle`: its own word that nothing runs or can start, so what never
+   * `at_once`: an operator deleted the agent or said that it is gone; `idle`: its own word that nothing runs or can start, so what never
    * started costs nothing; `by_policy`: it cannot be known what runs, so `lost_after` decides.
    */
   readonly how: "at_once" | "idle" | "by_policy";

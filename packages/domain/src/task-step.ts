@@ -54,8 +54,6 @@ export function stepTask(task: Task, event: TaskEvent): TaskStep {
       return giveUp(task, event);
     case "expireHold":
       return expireHold(task, event);
-    case "releaseHeld":
-      return releaseHeld(task, event);
     case "cancel":
       return cancel(task);
     default:
@@ -305,12 +303,6 @@ function givenUp(task: Live, reason: string): Task {
 function expireHold(task: Task, event: EventOf<"expireHold">): TaskStep {
   if (task.state !== "HELD" || task.dueMs > event.nowMs) return { task, answer: none };
   return { task: givenUp(task, task.reason), answer: none };
-}
-
-/** An operator said that the agent is gone: its held work runs nowhere. */
-function releaseHeld(task: Task, event: EventOf<"releaseHeld">): TaskStep {
-  if (task.state !== "HELD" || task.attempt.agent !== event.agent) return { task, answer: none };
-  return { task: givenUp(task, "agent_gone"), answer: none };
 }
 
 function cancel(task: Task): TaskStep {

@@ -4,6 +4,7 @@ import { lostAfterNeverMs } from "@remex/domain";
 import { AttemptState, InventoryVerdict, ReportVerdict } from "@remex/proto/agent/v1";
 import { OnCut } from "@remex/proto/common/v1";
 import { TaskState } from "@remex/proto/scheduler/v1";
+import { createSessionStore } from "@remex/store";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type FarAgent, type SchedulerWorld, startScheduler, until } from "./scheduler-test-kit.ts";
 import { deployment, type StoreWorld, startStoreWorld } from "./store-test-kit.ts";
@@ -123,7 +124,7 @@ describe("work of lost agents, with two schedulers", () => {
     await sweepBoth();
     expect(await stateOf(task)).toBe("HELD");
     expect((await taskOf(task))?.heldUntil).toBeUndefined();
-    await two.tasks.releaseHeld({ deployment, agent: "a1", word: "gone", most: 10 });
+    await createSessionStore(store.store, () => store.nowMs).declareGone(deployment, "a1");
     await untilState(task, "QUEUED");
     const { changes } = await two.client.listTaskChanges({ deployment, cursor: await begin() });
     expect(changes.map(({ state }) => TaskState[state])).toContain("HELD");

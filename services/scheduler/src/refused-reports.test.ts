@@ -24,8 +24,7 @@ async function lateReport(world: Awaited<ReturnType<typeof startScheduler>>) {
   const offer = await agent.next("offer");
   agent.accept(offer);
   await agent.next("confirm");
-  store.nowMs += 31_000;
-  await createSessionStore(store.store, () => store.nowMs).expire(deployment, 100);
+  await store.failSilent();
   await world.scheduler.sweepOnce();
   agent.detach();
   const back = await world.agent("a1", { offersAllowed: false });

@@ -116,6 +116,10 @@ describe("work of lost agents", () => {
     await end(overridden.session);
     expect(await stateOf(overridden.id)).toBe("HELD");
     await world.reset({ lostAfterMs: String(lostAfterMs) });
+    const ofGroup = await run("STARTED", {}, await world.setSession("a1", { onCut: "ABORT" }));
+    await end(ofGroup.session);
+    expect(await stateOf(ofGroup.id)).toBe("QUEUED");
+    await world.reset({ lostAfterMs: String(lostAfterMs) });
     const session = await world.setSession("a1", { kind: "TRIGGERER" });
     const trigger = await run("STARTED", {}, session);
     await end(trigger.session);
@@ -123,17 +127,21 @@ describe("work of lost agents", () => {
   });
 
   test("PROTOCOL-H1: the task's lost_after holds over the group's, the group's over the deployment's", async () => {
-    const groups = JSON.stringify({ site: { lostAfterMs: 1_000 } });
-    await world.reset({ lostAfterMs: String(lostAfterMs), groups });
-    const group = await run("STARTED", {}, await world.setSession("a1", { group: "site" }));
+    // What the group says is projected into its agents' records.
+    const group = await run("STARTED", {}, await world.setSession("a1", { lostAfterMs: "1000" }));
     await end(group.session);
     expect(await rowOf(group.id)).toMatchObject({ heldUntilMs: world.now + 1_000 });
-    await world.reset({ lostAfterMs: String(lostAfterMs), groups });
-    const session = await world.setSession("a1", { group: "site" });
-    const task = await run("STARTED", { lostAfterMs: 2_000 }, session);
+    await world.reset({ lostAfterMs: String(lostAfterMs) });
+    const session = await world.setSession("a1", { lostAfterMs: "never" });
+    const never = await run("STARTED", {}, session);
+    await end(never.session);
+    expect(await rowOf(never.id)).toMatchObject({ heldUntilMs: Number.POSITIVE_INFINITY });
+    await world.reset({ lostAfterMs: String(lostAfterMs) });
+    const both = await world.setSession("a1", { lostAfterMs: "1000" });
+    const task = await run("STARTED", { lostAfterMs: 2_000 }, both);
     await end(task.session);
     expect(await rowOf(task.id)).toMatchObject({ heldUntilMs: world.now + 2_000 });
-    await world.reset({ lostAfterMs: String(lostAfterMs), groups });
+    await world.reset({ lostAfterMs: String(lostAfterMs) });
     const zero = await run("STARTED", { lostAfterMs: 0 });
     await end(zero.session);
     expect(await stateOf(zero.id)).toBe("QUEUED");
@@ -220,29 +228,29 @@ describe("work of lost agents", () => {
     expect(await rowOf(id)).toMatchObject({ state: "CANCELED", reason: "canceled" });
   });
 
-  test("PROTOCOL-H1 O3: never means until an operator says that the agent is gone, and says so in this word", async () => {
+  test("PROTOCOL-H1 O3: never means until an operator says that the agent is gone", async () => {
     const { id, session } = await run("STARTED", { lostAfterMs: lostAfterNeverMs });
     await end(session);
     expect(await rowOf(id)).toMatchObject({ state: "HELD", heldUntilMs: Number.POSITIVE_INFINITY });
     world.now += 365 * 24 * 3_600_000;
     expect(await sweep()).toMatchObject({ attempts: [] });
-    const other = { deployment, agent: "a1", word: "maybe" as "gone", most: 10 };
-    await expect(world.tasks.releaseHeld(other)).rejects.toThrow();
+    await end(session, "lease_expired");
     expect(await stateOf(id)).toBe("HELD");
-    const released = await world.tasks.releaseHeld({ ...other, word: "gone" });
-    expect(released).toEqual({ kind: "released", attempts: 1, more: false });
+    expect(await end(session, "gone")).toMatchObject({ attempts: 1 });
     expect(await rowOf(id)).toMatchObject({
       state: "QUEUED",
       recoveries: 1,
-      attemptReason: "agent_gone",
+      attemptReason: "gone",
     });
   });
 
-  test("PROTOCOL-O3: what an agent runs in a living session is not released by the word that it is gone", async () => {
-    const { id } = await run("STARTED");
-    const word = "gone" as const;
-    const released = await world.tasks.releaseHeld({ deployment, agent: "a1", word, most: 10 });
-    expect(released).toMatchObject({ attempts: 0 });
+  test("PROTOCOL-O3: what an agent runs in a later session is not given up by the word that it is gone", async () => {
+    const { id, attempt, session } = await run("STARTED");
+    await end(session);
+    const next = await world.setSession("a1");
+    await inventory(next, [{ id, attempt, state: "STARTED" }]);
+    const late = { agent: "a1", session, reason: "gone", endedAtMs: world.now, most: 10 };
+    expect(await world.tasks.giveUp({ deployment, ...late })).toMatchObject({ attempts: 0 });
     expect(await stateOf(id)).toBe("ASSIGNED");
   });
 

@@ -233,13 +233,6 @@ export async function perform(world: TaskWorld, model: Model, op: Operation): Pr
       }
       return;
     }
-    case "release": {
-      await world.tasks.releaseHeld({ deployment, agent: op.agent, word: "gone", most: 100 });
-      for (const index of model.tasks.keys()) {
-        model.step(index, { kind: "releaseHeld", agent: op.agent });
-      }
-      return;
-    }
     case "reopen": {
       await open(world, model, op.agent, op.fresh);
       return performInventory(world, model, op.agent, 0, op.holds);

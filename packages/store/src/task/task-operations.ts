@@ -52,7 +52,6 @@ export type Operation =
       readonly lateMs: number;
     }
   | { readonly kind: "expireHolds" }
-  | { readonly kind: "release"; readonly agent: string }
   | {
       readonly kind: "reopen";
       readonly agent: string;

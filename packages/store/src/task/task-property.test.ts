@@ -97,7 +97,6 @@ const operation: fc.Arbitrary<Operation> = fc.oneof(
     }),
   },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant("expireHolds" as const) }) },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant("release" as const), agent }) },
   {
     weight: 2,
     arbitrary: fc.record({

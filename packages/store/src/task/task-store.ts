@@ -14,7 +14,6 @@ import {
   giveUpSession,
   listCancels,
   reconcileInventories,
-  releaseHeld,
   trimEnded,
 } from "./task-upkeep.ts";
 import {
@@ -49,8 +48,6 @@ export interface TaskStore {
   readonly giveUp: Call<typeof giveUpSession>;
   /** Gives held work up that is due (H1). */
   readonly expireHolds: Call<typeof expireHolds>;
-  /** Gives an agent's held work up on an operator's word that the agent is gone (H1, O3). */
-  readonly releaseHeld: Call<typeof releaseHeld>;
   /** Refused reports that wait for the audit (C3). */
   readonly readRefused: Call<typeof readRefused>;
   readonly clearRefused: Call<typeof clearRefused>;
@@ -83,7 +80,6 @@ export function createTaskStore(store: Store, now: () => number | "" = () => "")
     reconcile: bind(reconcileInventories),
     giveUp: bind(giveUpSession),
     expireHolds: bind(expireHolds),
-    releaseHeld: bind(releaseHeld),
     readRefused: bind(readRefused),
     clearRefused: bind(clearRefused),
     cancel: bind(cancelTasks),

@@ -103,24 +103,6 @@ export const expireHolds = taskFunction<
   parse: (reply) => ({ kind: "expired", attempts: readHeld(reply) }),
 });
 
-export const releaseHeld = taskFunction<
-  TaskCall & {
-    readonly agent: string;
-    /** The operator's word: nothing of this agent runs any more. */
-    readonly word: "gone";
-    readonly most: number;
-  },
-  { readonly kind: "released"; readonly attempts: number; readonly more: boolean }
->({
-  name: "release_held_v1",
-  args: ({ agent, word, most }) => [agent, word, most],
-  parse: (reply) => {
-    if (String(reply) === "not_said") throw new Error('release_held takes the word "gone" alone');
-    const [attempts, left] = parseJson<[number, number]>(reply);
-    return { kind: "released", attempts, more: left === 1 };
-  },
-});
-
 export interface CancelAnswer {
   /** State now; empty when there is no such task. */
   readonly state: TaskStateName | "";

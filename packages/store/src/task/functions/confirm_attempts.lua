@@ -7,17 +7,17 @@
 local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
 local groups = cjson.decode(ARGV[3])
-local limit_ms = tonumber(redis.call('HGET', KEYS[1], 'limitMs') or 30000)
-local policies = task.policies(KEYS[1])
+local config = redis.call('HMGET', KEYS[1], 'limitMs', 'onCut')
+local limit_ms = tonumber(config[1] or 30000)
 
 -- Why the session may not start anything; and what its cut-off work does where the task does not say.
 local function session_problem(agent, session)
-  local v = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'availability', 'beatAtMs', 'group', 'kind')
+  local v = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'availability', 'beatAtMs', 'onCut', 'kind')
   if v[1] ~= session or v[2] == 'ENDED' then return 'session_ended' end
   if v[2] ~= 'OPEN' then return 'session_ending' end
   if call.now - tonumber(v[4] or 0) >= limit_ms then return 'lease_ended' end
   if v[3] and v[3] ~= 'SCHEDULABLE' then return 'cordoned' end
-  return nil, v[6] == 'TRIGGERER' and 'ABORT' or task.setting(policies, v[5], 'onCut')
+  return nil, v[6] == 'TRIGGERER' and 'ABORT' or task.stated(v[5], config[2])
 end
 
 local function judge(agent, session, problem, on_cut, accept)

@@ -9,20 +9,21 @@
 local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
 local agent, session, reason, ended_at, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
-local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'health', 'group')
+local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'health', 'lostAfterMs')
 if standing[1] == session and standing[2] ~= 'ENDED' then return 'alive' end
 -- The journal that the new instance brought says what is still to be reported; the rest is given up by it (T6).
 if reason == 'agent_restarted' and standing[1] and standing[1] ~= session then return '[0,0,0]' end
-local deleted = reason == 'deleted'
+-- An operator said that nothing of it is to be waited for (L8, H1).
+local at_once = reason == 'deleted' or reason == 'gone'
 -- An empty goodbye is the agent's own word that nothing runs or can start (L8).
 local idle = standing[1] == session and standing[3] == 'LEFT'
-local default_ms = task.setting(task.policies(KEYS[1]), standing[4], 'lostAfterMs')
+local lost_after = task.stated(standing[4], redis.call('HGET', KEYS[1], 'lostAfterMs') or '0')
 
 -- True when the attempt was dealt with; 'held' when it is held from now on.
 local function deal(row)
   if row.stage == 'OFFERED' then
     task.conclude(call, row, 'LOST', reason, task.at_no_cost(row))
-  elseif deleted then
+  elseif at_once then
     task.give_up_held(call, row, reason)
   elseif idle and row.stage == 'CONFIRMED' then
     task.conclude(call, row, 'LOST', reason, task.at_no_cost(row))
@@ -30,7 +31,7 @@ local function deal(row)
     task.give_up_held(call, row, reason)
   else
     if row.state == 'HELD' then return false end
-    local until_ms = task.hold_until(row, ended_at, default_ms)
+    local until_ms = task.hold_until(row, ended_at, lost_after)
     if until_ms > call.now then
       task.hold(call, row, until_ms, reason)
       return 'held'

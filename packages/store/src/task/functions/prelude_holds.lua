@@ -1,28 +1,20 @@
 -- Work of lost agents that is held while `lost_after` runs (H1): how long, from when, and its return.
 local NEVER_MS = 315576000000000
 
--- A setting that a group may state over its deployment: from D:config, by the name of the group.
-function task.setting(config, group, name)
-  if group and config.groups and config.groups[group] and config.groups[group][name] then
-    return config.groups[group][name]
-  end
-  return config[name]
-end
-
--- The settings that deployments and groups share.
-function task.policies(config_key)
-  local v = redis.call('HMGET', config_key, 'lostAfterMs', 'onCut', 'groups')
-  return { lostAfterMs = tonumber(v[1] or 0), onCut = v[2] or 'CONTINUE', groups = v[3] and cjson.decode(v[3]) or nil }
+-- What is stated, where an empty text counts as not stated.
+function task.stated(own, default)
+  if own and own ~= '' then return own end
+  return default
 end
 
 -- Until when confirmed work is held: task over group over deployment, counted from the end of the session.
 -- ABORT work has been stopped by then, so nothing is waited for.
-function task.hold_until(row, ended_at, default_ms)
+function task.hold_until(row, ended_at, default)
   local v = redis.call('HMGET', row.key, 'aborts', 'lostAfterMs')
   if v[1] then return ended_at end
-  local lost_after = tonumber(v[2] or default_ms)
-  if lost_after >= NEVER_MS then return math.huge end
-  return ended_at + lost_after
+  local lost_after = v[2] or default
+  if lost_after == 'never' or tonumber(lost_after) >= NEVER_MS then return math.huge end
+  return ended_at + tonumber(lost_after)
 end
 
 -- Its agent is lost, and its work may still run there. It gives its slots back, so that a new instance of the
