@@ -69,11 +69,15 @@ describe("the agent's settings", () => {
 
   it.each([
     [["--kind", "dag-processor"], "use --runtime airflow"],
-    [["--kind", "triggerer"], "comes later"],
+    [["--kind", "triggerer", "--runtime", "airflow"], "comes later"],
     [["--kind", "dag-processor", "--runtime", "airflow"], "comes later"],
     [["--runner-command", "x", "--runner-socket", "/s"], "either started or found"],
   ])("R1: %j do not go together", (argv, problem) => {
     expect(crossProblems(configOf(...argv), token).join("\n")).toContain(problem);
+  });
+
+  it("R1: a triggerer goes with the process runtime, which has the built-in triggers", () => {
+    expect(crossProblems(configOf("--kind", "triggerer"), token)).toEqual([]);
   });
 
   it("do not take two tokens", () => {

@@ -215,5 +215,6 @@ function kindProblemOf(
   if (kind === "dag-processor" && runtime === "process") {
     return "a dag-processor parses Airflow DAG files, which the process runtime cannot: use --runtime airflow";
   }
-  return `--kind ${kind} with --runtime ${runtime} comes later: this version runs workers only`;
+  if (kind === "triggerer" && runtime === "process") return undefined;
+  return `--kind ${kind} with --runtime ${runtime} comes later: this version runs workers, and triggerers with --runtime process`;
 }

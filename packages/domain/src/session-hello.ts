@@ -92,6 +92,7 @@ export function decideHello(hello: StatedHello, context: HelloContext): Parsed<A
   if (hello.capabilities === undefined) return refuse("capabilities", "it is missing");
   const capabilities = decideCapabilities(hello.capabilities, context);
   if (!capabilities.ok) return capabilities;
+  const runtimes = runtimesOfKind(kind, capabilities.value.runtimes);
   const unfit = kindProblem(kind, hello.capabilities.runtimes);
   if (unfit !== undefined) return { ok: false, failure: unfit };
   const inventory = decideInventorySize(hello.inventoryEntries, capabilities.value.slots);
@@ -102,7 +103,8 @@ export function decideHello(hello: StatedHello, context: HelloContext): Parsed<A
       agent: agent.value,
       instance: hexOf(hello.instance),
       kind,
-      capabilities: capabilities.value,
+      // R1: shown and offered is what an agent of this kind does.
+      capabilities: { ...capabilities.value, runtimes },
       softwareVersion: hello.softwareVersion.slice(0, longestText),
       hostname: hello.hostname.slice(0, longestText),
     },

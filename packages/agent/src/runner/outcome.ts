@@ -91,6 +91,11 @@ export function noopOutcome(times: RunTimes): OutcomeJson {
   return { ...succeeded, ...timesJson(times) };
 }
 
+/** The outcome of work without a process that says itself when it has ended well. */
+export function concludedOutcome(message: string, times: RunTimes): OutcomeJson {
+  return { ...succeeded, message, ...timesJson(times) };
+}
+
 /** The outcome of an attempt whose program or folder could not be used. */
 export function startFailedOutcome(message: string, times: RunTimes): OutcomeJson {
   return {

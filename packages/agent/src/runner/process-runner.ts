@@ -2,6 +2,7 @@
 // Builds the process runner on a state directory: lock, journal, what an older one left, socket.
 
 import { join } from "node:path";
+import { builtinTriggers, triggerRuntime } from "@remex/domain";
 import type { Clock, Logger } from "@remex/runtime";
 import { removeOldLogs } from "./attempt-log.ts";
 import { Journal } from "./journal.ts";
@@ -10,6 +11,7 @@ import { type AttemptCookie, findProcesses, runnerMark, signalProcess } from "./
 import { RunnerServer } from "./runner-server.ts";
 import { RunnerShell } from "./runner-shell.ts";
 import { takeStateLock } from "./state-lock.ts";
+import { createTriggerIo, type TriggerIo } from "./triggers/trigger-io.ts";
 
 export interface ProcessRunnerOptions {
   readonly stateDir: string;
@@ -17,6 +19,8 @@ export interface ProcessRunnerOptions {
   readonly log: Logger;
   readonly environment: Readonly<Record<string, string>>;
   readonly softwareVersion: string;
+  /** What triggers reach outside; the real world when absent. */
+  readonly triggerIo?: TriggerIo;
   /** Everything has ended, the journal is synced and the socket is gone. */
   readonly onEnded: () => void;
   /** The disk refuses: nothing can be promised any more. */
@@ -55,6 +59,7 @@ export async function startProcessRunner(options: ProcessRunnerOptions): Promise
     clock,
     log,
     environment: options.environment,
+    triggerIo: options.triggerIo ?? createTriggerIo(),
     send: (event) => server.send(event),
     sendLazily: (event) => server.sendLazily(event),
     onExit: () => void server.close().finally(options.onEnded),
@@ -63,7 +68,7 @@ export async function startProcessRunner(options: ProcessRunnerOptions): Promise
     stateDir,
     log,
     softwareVersion: options.softwareVersion,
-    runtimes: ["command", "noop"],
+    runtimes: ["command", "noop", triggerRuntime(builtinTriggers)],
     runtimeVersions: { node: process.versions.node },
     journal: () => journal.entries(),
     onEvents: (events) => shell.take(events),

@@ -14,11 +14,13 @@ import {
   type Exit,
   exitOutcome,
   noopOutcome,
+  concludedOutcome,
   type RunTimes,
   type StopCause,
   startFailedOutcome,
   stoppedOutcome,
 } from "./outcome.ts";
+import { readTrigger } from "./triggers/trigger-spec.ts";
 import {
   type Instant,
   keyOf,
@@ -52,6 +54,10 @@ export function stepRunner(
       return close(state, now);
     case "launched":
       return noteLaunched(state, event, now);
+    case "emitted":
+      return noteEmitted(state, event, now);
+    case "concluded":
+      return noteConcluded(state, event.key, event.message, now);
     case "launchFailed":
       return failLaunch(state, event.key, event.message, now);
     case "exited":
@@ -97,7 +103,8 @@ function start(state: RunnerState, event: EventOf<"start">, now: Instant): Runne
   const timeoutMs = parseDurationText(event.start.spec?.timeout);
   state.attempts.set(key, {
     name: event.name,
-    aborts: event.start.onCut === "ON_CUT_ABORT",
+    // C5: a trigger is under ABORT, whatever the start says.
+    aborts: event.start.onCut === "ON_CUT_ABORT" || event.start.spec?.trigger !== undefined,
     startedAtMs: now.ms,
     startedAtWallMs: now.wallMs,
     timeoutAtMs: timeoutMs === undefined || timeoutMs <= 0 ? undefined : now.ms + timeoutMs,
@@ -137,7 +144,13 @@ function refusalOf(
 function workProblem(start: StartJson): string | undefined {
   const { spec } = start;
   if (spec?.noop !== undefined) return undefined;
-  if (spec?.command === undefined) return "the process runner runs commands and noops only";
+  if (spec?.trigger !== undefined) {
+    const read = readTrigger(spec.trigger);
+    return read.ok ? undefined : read.failure.message;
+  }
+  if (spec?.command === undefined) {
+    return "the process runner runs commands, noops and built-in triggers only";
+  }
   const program = spec.command.argv?.[0];
   if (program === undefined || program === "") return "the command is empty";
   return undefined;
@@ -145,7 +158,7 @@ function workProblem(start: StartJson): string | undefined {
 
 /** What the journal keeps: the spec without work, since work may hold credentials. */
 function entryOf(event: EventOf<"start">): JournalEntryJson {
-  const { command: _command, noop: _noop, airflow: _airflow, ...spec } = event.start.spec ?? {};
+  const { command, noop, airflow, trigger, bundle, ...spec } = event.start.spec ?? {};
   return {
     ...nameJson(event.name),
     session: refToJson(event.session),
@@ -178,9 +191,41 @@ function noteLaunched(
   if (attempt === undefined) return [];
   const startedAt = timestampText(now.wallMs);
   const { pid, logPath } = event;
+  const process = pid === undefined ? {} : { pid };
+  const log = logPath === undefined ? {} : { logPath };
   return [
-    { kind: "send", event: { started: { ...nameJson(attempt.name), pid, startedAt, logPath } } },
+    {
+      kind: "send",
+      event: { started: { ...nameJson(attempt.name), ...process, startedAt, ...log } },
+    },
   ];
+}
+
+/** G3: what a trigger emits is told under a valid lease alone; without one the trigger is stopped. */
+function noteEmitted(state: RunnerState, event: EventOf<"emitted">, now: Instant): RunnerEffect[] {
+  const { key, number, payload } = event;
+  const attempt = state.attempts.get(key);
+  if (attempt?.run.kind !== "running") return [];
+  if (state.lease === undefined || now.ms >= state.lease.untilMs) {
+    return stop(state, key, "LEASE_ENDED", now);
+  }
+  const emitted = {
+    ...nameJson(attempt.name),
+    number: String(number),
+    payload: Buffer.from(payload).toString("base64"),
+  };
+  return [{ kind: "send", event: { emitted } }];
+}
+
+function noteConcluded(
+  state: RunnerState,
+  key: string,
+  message: string,
+  now: Instant,
+): RunnerEffect[] {
+  const attempt = state.attempts.get(key);
+  if (attempt?.run.kind !== "running") return [];
+  return finish(state, key, attempt, concludedOutcome(message, timesOf(attempt, now)));
 }
 
 function failLaunch(

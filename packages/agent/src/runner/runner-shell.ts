@@ -2,6 +2,7 @@
 // Performs what the runner's machine decides: journal, processes, and what the agent is told.
 
 import { formatRef } from "@remex/domain";
+import type { TriggerWorkJson } from "@remex/proto/common/v1";
 import type { AgentEventJson, RunnerEventJson } from "@remex/proto/runner/v1";
 import type { Clock, Logger } from "@remex/runtime";
 import {
@@ -28,10 +29,14 @@ import { stepRunner } from "./runner-machine.ts";
 import {
   createRunnerState,
   type Instant,
+  keyOf,
   type RunnerEffect,
   type RunnerMachineEvent,
   type RunnerState,
 } from "./runner-state.ts";
+import { TriggerHost } from "./triggers/trigger-host.ts";
+import type { TriggerIo } from "./triggers/trigger-io.ts";
+import { readTrigger } from "./triggers/trigger-spec.ts";
 
 export interface RunnerShellOptions {
   readonly stateDir: string;
@@ -40,6 +45,8 @@ export interface RunnerShellOptions {
   readonly log: Logger;
   /** What every task gets; see `cleanEnvironment`. */
   readonly environment: Readonly<Record<string, string>>;
+  /** What triggers reach outside. */
+  readonly triggerIo: TriggerIo;
   /** Tells the agent; nobody listens when it is gone. */
   readonly send: (event: RunnerEventJson) => void;
   /** The same, when another event follows soon. */
@@ -50,6 +57,9 @@ export interface RunnerShellOptions {
 
 /** How often deadlines are looked at; also how finely a stall of this process is noticed. */
 const tickMs = 100;
+
+/** A stopped trigger is gone at once and left no process. */
+const triggerExit: Exit = { code: undefined, signal: undefined, outOfMemory: false };
 
 interface LiveProcess {
   readonly pid: number;
@@ -62,6 +72,7 @@ export class RunnerShell {
   readonly #mark: string;
   readonly #state: RunnerState;
   readonly #processes = new Map<string, LiveProcess>();
+  readonly #triggers: TriggerHost;
   readonly #stopTicking: () => void;
   #effects: RunnerEffect[] = [];
   #lastTickMs: number;
@@ -71,6 +82,12 @@ export class RunnerShell {
     this.#options = options;
     this.#mark = runnerMark(options.stateDir);
     this.#state = createRunnerState(options.journal.entries().map(attemptKey));
+    this.#triggers = new TriggerHost({
+      clock: options.clock,
+      io: options.triggerIo,
+      onEvent: (key, number, payload) => this.#step({ kind: "emitted", key, number, payload }),
+      onEnd: (key, message) => this.#step({ kind: "concluded", key, message }),
+    });
     this.#lastTickMs = options.clock.nowMs();
     this.#stopTicking = options.clock.every(tickMs, () => {
       this.#lastTickMs = options.clock.nowMs();
@@ -113,6 +130,9 @@ export class RunnerShell {
       this.#step({ kind: "stop", name: attemptNameOf(event.stop), reason });
     } else if (event.forget !== undefined) {
       this.#step({ kind: "forget", name: attemptNameOf(event.forget) });
+    } else if (event.eventsDurable !== undefined) {
+      const { durableNumber } = event.eventsDurable;
+      this.#triggers.durable(keyOf(attemptNameOf(event.eventsDurable)), Number(durableNumber ?? 0));
     } else if (event.shutdown !== undefined) this.close();
   }
 
@@ -217,6 +237,10 @@ export class RunnerShell {
 
   #launch(effect: Extract<RunnerEffect, { kind: "launch" }>): void {
     const { key, start, logPath } = effect;
+    if (start.spec?.trigger !== undefined) {
+      this.#launchTrigger(key, start.spec.trigger);
+      return;
+    }
     const cookie = this.#cookieOf(attemptNameOf(start));
     const outcome = launchCommand({
       work: start.spec?.command ?? {},
@@ -233,6 +257,16 @@ export class RunnerShell {
     this.#step({ kind: "launched", key, pid: outcome.pid, logPath });
   }
 
+  #launchTrigger(key: string, work: TriggerWorkJson): void {
+    const read = readTrigger(work);
+    if (!read.ok) {
+      this.#step({ kind: "launchFailed", key, message: read.failure.message });
+      return;
+    }
+    this.#step({ kind: "launched", key, pid: undefined, logPath: undefined });
+    this.#triggers.launch(key, read.value);
+  }
+
   #noteExit(key: string, exit: Exit): void {
     this.#step({ kind: "exited", key, exit });
     // An attempt that is being stopped is kept until nothing of it is left.
@@ -240,6 +274,7 @@ export class RunnerShell {
   }
 
   #signal(keys: readonly string[], signal: "SIGTERM" | "SIGKILL"): void {
+    for (const key of keys) if (this.#triggers.stop(key)) this.#noteExit(key, triggerExit);
     const live = this.#livesOf(keys);
     for (const { pid } of live) signalProcess(-pid, signal);
     const found = findProcesses(live.map((process) => process.cookie));

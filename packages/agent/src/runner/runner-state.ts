@@ -22,6 +22,7 @@ import type { Exit, StopCause } from "./outcome.ts";
  * - RUN-3 (C1): an outcome is told only by `finish`, whose effect is to sync first.
  * - RUN-4: an attempt under ABORT is being stopped from the lease's end on.
  * - RUN-5: nothing is launched while closing.
+ * - RUN-6 (I11): a trigger's event is told only while it runs, under a valid lease.
  *
  * `stepRunner` owns the state that it is given: it changes it in place, since a copy per event would cost
  * more than the event, and nobody else reads it between two steps.
@@ -86,9 +87,18 @@ export type RunnerMachineEvent =
   | {
       readonly kind: "launched";
       readonly key: string;
-      readonly pid: number;
-      readonly logPath: string;
+      /** Undefined for work without a process. */
+      readonly pid: number | undefined;
+      readonly logPath: string | undefined;
     }
+  /** A trigger emitted an event, or has ended well. */
+  | {
+      readonly kind: "emitted";
+      readonly key: string;
+      readonly number: number;
+      readonly payload: Uint8Array;
+    }
+  | { readonly kind: "concluded"; readonly key: string; readonly message: string }
   | { readonly kind: "launchFailed"; readonly key: string; readonly message: string }
   | { readonly kind: "exited"; readonly key: string; readonly exit: Exit }
   | { readonly kind: "swept"; readonly key: string; readonly remaining: number }

@@ -27,6 +27,7 @@ import {
   takeWelcome,
   watchConnection,
 } from "./connection.ts";
+import { noteEmitted, sendEvents, takeEventAnswer } from "./emitted-events.ts";
 import { obeyVerdicts, sayInventory } from "./inventory.ts";
 import { drainSelf, leave, leaveIfEmpty, stopWork, takeControl, watchDrain } from "./leaving.ts";
 import { noteRunnerHello, noteRunnerLost, noteRunnerReady } from "./runner-view.ts";
@@ -45,6 +46,7 @@ import type { Turn } from "./turn.ts";
  * - AGENT-4 (I19): reserved slots never exceed the agent's.
  * - AGENT-5 (C1): an ended attempt is forgotten only after an answer that is for good.
  * - AGENT-6 (O2): goodbye is empty: nothing runs or can start when it is said.
+ * - AGENT-7 (I11): a trigger's event leaves only under a valid lease.
  */
 export function stepAgent(
   state: AgentState,
@@ -98,6 +100,9 @@ function take(turn: Turn, event: AgentMachineEvent): void {
     case "attemptRefused":
       noteRefused(turn, event);
       return;
+    case "attemptEmitted":
+      noteEmitted(turn, event);
+      return;
     case "attemptEnded":
       noteEnded(turn, event);
       return;
@@ -137,6 +142,9 @@ function hear(turn: Turn, event: Extract<AgentMachineEvent, { kind: "server" }>)
     case "cancel":
       takeCancel(turn, says);
       return;
+    case "eventAnswer":
+      takeEventAnswer(turn, says);
+      return;
     case "inventoryAnswer":
       obeyVerdicts(turn, says);
       return;
@@ -168,6 +176,7 @@ function takeTurn(turn: Turn): void {
   turn.state.lastTurnAtMs = turn.nowMs;
   expireAccepts(turn);
   beatIfDue(turn);
+  sendEvents(turn, false);
   sendReports(turn, false);
   watchConnection(turn);
   watchDrain(turn);

@@ -131,6 +131,15 @@ export type Drain =
     }
   | { readonly kind: "leaving"; readonly untilMs: number };
 
+/** Events of one attempt, oldest first. */
+export interface EmittedEvents {
+  readonly task: string;
+  readonly attempt: NumberedRef;
+  events: { readonly number: number; readonly payload: Uint8Array }[];
+  /** When they are sent again on a stream that stays. */
+  dueAtMs: number;
+}
+
 export interface AgentState {
   readonly identity: AgentIdentity;
   connection: Connection;
@@ -142,6 +151,8 @@ export interface AgentState {
   lease: Lease;
   runner: RunnerView;
   readonly held: Map<string, Held>;
+  /** Events of running triggers that are not known to be durable, by attempt (G3). */
+  readonly emitted: Map<string, EmittedEvents>;
   /** Highest attempt seen per task (S1), oldest first; bounded, since S3 guards what fell out. */
   readonly seen: Map<string, NumberedRef>;
   slotsUsed: number;
@@ -166,6 +177,7 @@ export function createAgentState(identity: AgentIdentity, nowMs: number): AgentS
     lease: noLease,
     runner: { kind: "lost" },
     held: new Map(),
+    emitted: new Map(),
     seen: new Map(),
     slotsUsed: 0,
     drain: { kind: "none" },
@@ -219,6 +231,12 @@ export type ServerSays =
       readonly retryAfterMs: number | undefined;
     } & AttemptEventName)
   | ({ readonly kind: "cancel" } & AttemptEventName)
+  | ({
+      readonly kind: "eventAnswer";
+      readonly durable: number;
+      /** Why the later ones were refused; undefined when none was. */
+      readonly refusal: string | undefined;
+    } & AttemptEventName)
   | {
       readonly kind: "inventoryAnswer";
       readonly verdicts: readonly (AttemptEventName & { readonly verdict: InventoryVerdict })[];
@@ -254,6 +272,11 @@ export type RunnerSays =
       readonly kind: "attemptRefused";
       readonly reason: string;
       readonly message: string;
+    } & AttemptEventName)
+  | ({
+      readonly kind: "attemptEmitted";
+      readonly number: number;
+      readonly payload: Uint8Array;
     } & AttemptEventName)
   | ({ readonly kind: "attemptEnded"; readonly outcome: Outcome } & AttemptEventName);
 
@@ -310,6 +333,7 @@ export type AgentEffect =
     } & AttemptEventName)
   | ({ readonly kind: "stopWork"; readonly reason: StopReasonJson } & AttemptEventName)
   | ({ readonly kind: "forgetWork" } & AttemptEventName)
+  | ({ readonly kind: "eventsDurable"; readonly durable: number } & AttemptEventName)
   | {
       readonly kind: "renewRunner";
       readonly session: NumberedRef;

@@ -4,6 +4,7 @@
 import { hash } from "node:crypto";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import {
+  builtinTriggers,
   compareRefs,
   formatRef,
   leaseValid,
@@ -11,9 +12,10 @@ import {
   outcomeKindName,
   outcomeReasonName,
   reportDigestBytes,
+  triggerRuntime,
 } from "@remex/domain";
 import { DeclineReason, ReportVerdict } from "@remex/proto/agent/v1";
-import { OnCut, type Outcome } from "@remex/proto/common/v1";
+import { OnCut, type Outcome, type TaskSpec } from "@remex/proto/common/v1";
 import type { StopReasonJson } from "@remex/proto/runner/v1";
 import type {
   AgentState,
@@ -85,7 +87,7 @@ function offerRefusal(state: AgentState, offer: SaysOf<"offer">): Refusal | unde
   if (state.runner.kind === "starting") {
     return { reason: DeclineReason.RUNNER_LOST, message: "the agent's runner is still starting" };
   }
-  const runtime = offer.spec.work.case;
+  const runtime = runtimeOf(offer.spec);
   if (runtime === undefined || !state.runner.runtimes.includes(runtime)) {
     const has = state.runner.runtimes.join(", ");
     const message = `the agent's runner has no ${runtime ?? "such"} runtime; it has ${has}`;
@@ -97,6 +99,13 @@ function offerRefusal(state: AgentState, offer: SaysOf<"offer">): Refusal | unde
     return { reason: DeclineReason.NO_SLOTS, message };
   }
   return undefined;
+}
+
+/** What the work needs of the runner. */
+function runtimeOf({ work }: TaskSpec): string | undefined {
+  return work.case === "trigger"
+    ? triggerRuntime(work.value.runtime || builtinTriggers)
+    : work.case;
 }
 
 function decline(turn: Turn, name: AttemptEventName, reason: DeclineReason, message: string): void {
@@ -165,12 +174,14 @@ export function takeConfirm(turn: Turn, confirm: SaysOf<"confirm">): void {
     session: session.ref,
     windowUntilMs,
     spec,
-    onCut: effectiveOnCut(facts.onCut, settings.onCut),
+    onCut: effectiveOnCut(spec, facts.onCut, settings.onCut),
     facts,
   });
 }
 
-function effectiveOnCut(task: OnCut, deployment: OnCut): OnCut {
+function effectiveOnCut(spec: TaskSpec, task: OnCut, deployment: OnCut): OnCut {
+  // C5: a trigger is under ABORT whatever anybody says.
+  if (spec.work.case === "trigger") return OnCut.ABORT;
   if (task !== OnCut.UNSPECIFIED) return task;
   return deployment === OnCut.UNSPECIFIED ? OnCut.CONTINUE : deployment;
 }

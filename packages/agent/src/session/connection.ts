@@ -7,6 +7,7 @@ import { DeclineReason, RunnerState } from "@remex/proto/agent/v1";
 import type { ServerSays, Session, WelcomeFacts } from "./agent-state.ts";
 import { handBackAll, sendReports } from "./attempts.ts";
 import { backoffBoundMs, decideNextDial, type StreamEnd } from "./dial-outcome.ts";
+import { sendEvents } from "./emitted-events.ts";
 import { noteEcho, settingsInForce, settleEcho, takeSettings } from "./interval.ts";
 import { inventoryDigest, sayInventory, takeInventory } from "./inventory.ts";
 import { drop, logLine, say, type Turn } from "./turn.ts";
@@ -112,6 +113,7 @@ export function takeWelcome(turn: Turn, welcome: WelcomeFacts): void {
   });
   renewRunner(turn);
   beatIfDue(turn);
+  sendEvents(turn, true);
   sendReports(turn, true);
   if (state.drain.kind !== "none") sayDraining(turn);
 }

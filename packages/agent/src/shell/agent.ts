@@ -173,6 +173,7 @@ export class Agent {
       case "startWork":
       case "stopWork":
       case "forgetWork":
+      case "eventsDurable":
       case "renewRunner":
         this.#instructRunner(effect);
         return;

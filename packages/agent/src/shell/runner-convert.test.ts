@@ -20,6 +20,13 @@ const work = fc.oneof(
   fc
     .record({ workloadJson: text, workloadToken: text })
     .map((value) => ({ case: "airflow", value }) as const),
+  fc
+    .record({ secretPayload: fc.uint8Array({ maxLength: 20 }), url: text, headers: texts })
+    .map(({ secretPayload, url, headers }) => {
+      const trigger = { case: "http", value: { url, headers } } as const;
+      const value = { runtime: "builtin", secretPayload, builtin: { trigger } };
+      return { case: "trigger", value } as const;
+    }),
 );
 
 describe("conversions to and from the runner's JSON", () => {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The edge to the runner: its JSON in the machine's words, and the machine's starts as its JSON.
 
-import { create, fromJson } from "@bufbuild/protobuf";
+import { create, fromJson, toJson } from "@bufbuild/protobuf";
 import {
   durationFromMs,
   durationMs,
@@ -20,6 +20,7 @@ import {
   type TaskSpec,
   type TaskSpecJson,
   TaskSpecSchema,
+  TriggerWorkSchema,
 } from "@remex/proto/common/v1";
 import type {
   AgentEventJson,
@@ -41,6 +42,15 @@ export function runnerSaysOf(event: RunnerEventJson): RunnerSays | undefined {
       ...attemptNameOf(event.started),
       pid: pid ?? undefined,
       startedAtWallMs: wallMsOf(startedAt) ?? 0,
+    };
+  }
+  if (event.emitted !== undefined) {
+    const { number = "0", payload = "" } = event.emitted;
+    return {
+      kind: "attemptEmitted",
+      ...attemptNameOf(event.emitted),
+      number: Number(number),
+      payload: Buffer.from(payload, "base64"),
     };
   }
   if (event.ended !== undefined) {
@@ -127,7 +137,7 @@ const onCutNames: Record<OnCut, OnCutJson> = {
 
 export type RunnerInstruction = Extract<
   AgentEffect,
-  { kind: "startWork" | "stopWork" | "forgetWork" | "renewRunner" }
+  { kind: "startWork" | "stopWork" | "forgetWork" | "eventsDurable" | "renewRunner" }
 >;
 
 /** What the runner is told; `airflowApi` gives the address of an attempt that needs one. */
@@ -148,6 +158,12 @@ export function instructionJson(
     }
     case "forgetWork":
       return { forget: { task: effect.task, attempt: refToJson(effect.attempt) } };
+    case "eventsDurable": {
+      const { task, attempt, durable } = effect;
+      return {
+        eventsDurable: { task, attempt: refToJson(attempt), durableNumber: String(durable) },
+      };
+    }
     case "renewRunner": {
       const remaining = durationText(effect.untilMs - nowMs);
       const stopTime = durationText(effect.stopMs);
@@ -222,6 +238,9 @@ function addWork(json: TaskSpecJson, work: TaskSpec["work"]): void {
       return;
     }
     case "trigger":
+      // Rare, and small: the library's way is the right one here.
+      json.trigger = toJson(TriggerWorkSchema, work.value);
+      return;
     case "bundle":
     case undefined:
       // Not served: the agent declines an offer of it, since no runner says that it has the runtime.

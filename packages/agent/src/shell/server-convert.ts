@@ -2,7 +2,13 @@
 // The edge to the control plane: what a frame of the contract says, in the machine's words.
 
 import { refFromWire } from "@remex/domain";
-import { Availability, type ServerEvent, type Settings, type Welcome } from "@remex/proto/agent/v1";
+import {
+  Availability,
+  type ServerEvent,
+  type Settings,
+  type TriggerEventAnswer,
+  type Welcome,
+} from "@remex/proto/agent/v1";
 import type { TaskSpec } from "@remex/proto/common/v1";
 import type { AgentSettings, AttemptFacts, ServerSays } from "../session/agent-state.ts";
 import { durationMsOf } from "./wire-time.ts";
@@ -35,6 +41,8 @@ export function serverSaysOf(event: ServerEvent["event"]): ServerSays | undefine
       return attemptSays(event);
     case "inventoryAnswer":
       return inventoryAnswerSays(event.value);
+    case "triggerEventAnswer":
+      return eventAnswerSays(event.value);
     case "inventoryRequest":
       return { kind: "inventoryRequest" };
     case "settings":
@@ -54,6 +62,14 @@ export function serverSaysOf(event: ServerEvent["event"]): ServerSays | undefine
     default:
       return undefined;
   }
+}
+
+function eventAnswerSays(answer: TriggerEventAnswer): ServerSays | undefined {
+  const { task, durableNumber, refusal } = answer;
+  const attempt = refFromWire(answer.attempt);
+  if (attempt === undefined) return undefined;
+  const durable = Number(durableNumber);
+  return { kind: "eventAnswer", task, attempt, durable, refusal: refusal?.message };
 }
 
 function welcomeSays(welcome: Welcome): ServerSays | undefined {

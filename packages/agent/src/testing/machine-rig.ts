@@ -27,6 +27,8 @@ export const settings: AgentSettings = {
   onCut: OnCut.CONTINUE,
 };
 
+const runtimes = ["command", "noop", "trigger_builtin"];
+
 export function attempt(number: number) {
   return { epoch, number };
 }
@@ -72,7 +74,7 @@ export class Rig {
   /** The runner is there and takes work. */
   runner(): AgentEffect[] {
     return [
-      ...this.take({ kind: "runnerHello", runtimes: ["command", "noop"], journal: [] }),
+      ...this.take({ kind: "runnerHello", runtimes, journal: [] }),
       ...this.take({ kind: "runnerReady", ready: true }),
     ];
   }
@@ -114,6 +116,23 @@ export class Rig {
     const spec = create(TaskSpecSchema, { slotCost, work: { case: "noop", value: {} } });
     const facts = factsOf(spec, `key of ${task}`, new Uint8Array());
     return this.hear({ kind: "offer", task, attempt: attempt(number), spec, facts });
+  }
+
+  /** Offers a trigger. */
+  trigger(task: string, number = 1): AgentEffect[] {
+    const spec = create(TaskSpecSchema, { work: { case: "trigger", value: {} } });
+    const facts = factsOf(spec, `key of ${task}`, new Uint8Array());
+    return this.hear({ kind: "offer", task, attempt: attempt(number), spec, facts });
+  }
+
+  emitted(task: string, event: number, number = 1): AgentEffect[] {
+    const name = { task, attempt: attempt(number) };
+    return this.take({
+      kind: "attemptEmitted",
+      ...name,
+      number: event,
+      payload: Buffer.from(`event ${event}`),
+    });
   }
 
   confirm(task: string, number = 1): AgentEffect[] {

@@ -10,6 +10,7 @@ import {
   decideCapabilities,
   decideInventorySize,
   failureOf,
+  runtimesOfKind,
   RemexError,
   remexError,
 } from "@remex/domain";
@@ -224,7 +225,8 @@ export class SessionConduct {
       this.#deps.log.warn({ ...live.logFields, reason }, "changed capabilities were not taken");
       return false;
     }
-    live.capabilities = decided.value;
+    const runtimes = runtimesOfKind(live.facts.kind, decided.value.runtimes);
+    live.capabilities = { ...decided.value, runtimes };
     this.#deps.work().admission(live, true);
     return true;
   }
