@@ -28,7 +28,11 @@ export default defineConfig({
         extends: true,
         test: {
           name: "contract",
-          include: ["test/contract/**/*.test.ts", "test/kit/**/*.test.ts"],
+          include: [
+            "test/contract/**/*.test.ts",
+            "test/kit/**/*.test.ts",
+            "test/faults/**/*.test.ts",
+          ],
           testTimeout: slowTestMs,
           hookTimeout: slowTestMs,
         },

@@ -11,6 +11,7 @@ const runs: Readonly<Record<string, readonly (readonly [string, ...string[]])[]>
     ["node", "test/load/latency.ts"],
     ["node", "test/load/memory.ts"],
   ],
+  faults: [["node", "test/faults/main.ts"]],
   model: [["node", "scripts/model/main.ts", "--all"]],
 };
 

@@ -49,6 +49,12 @@ export interface ControlPlane {
 export interface Layout {
   /** Default: one process with all roles. */
   readonly processes?: readonly (readonly Role[])[];
+  /** Further settings of Redis. */
+  readonly redisArgs?: readonly string[];
+  /** Redis as the services reach it, where that is not the server itself. */
+  readonly redisUrl?: (serverUrl: string) => string;
+  /** Further flags of a process that listens for other services on this port. */
+  readonly args?: (roles: readonly Role[], internalPort: number) => readonly string[];
 }
 
 /** Every role as a process of its own. */
@@ -57,7 +63,7 @@ export const rolesApart: Layout = { processes: allRoles.map((role) => [role]) };
 /** Starts a control plane and waits until every process of it is ready. */
 export async function startControlPlane(layout: Layout = {}): Promise<ControlPlane> {
   const folder = await mkdtemp(join(tmpdir(), "remex-control-plane-"));
-  const redis = await startPrivateRedis();
+  const redis = await startPrivateRedis(layout.redisArgs);
   const processes: RoleProcess[] = [];
   const stop = async (): Promise<void> => {
     await Promise.all(processes.map((each) => each.process().stop()));
@@ -66,7 +72,9 @@ export async function startControlPlane(layout: Layout = {}): Promise<ControlPla
   };
   try {
     for (const roles of layout.processes ?? [allRoles]) {
-      processes.push(await startRoles(roles, folder, redis.url));
+      processes.push(
+        await startRoles(roles, folder, layout.redisUrl?.(redis.url) ?? redis.url, layout),
+      );
     }
     await Promise.all(processes.map(untilReady));
   } catch (error) {
@@ -97,6 +105,7 @@ async function startRoles(
   roles: readonly Role[],
   folder: string,
   redisUrl: string,
+  layout: Layout,
 ): Promise<RoleProcess> {
   const ports = await Promise.all([1, 2, 3, 4].map(findFreePort));
   const [gateway, agents, internal, metrics] = ports.map((port) => `127.0.0.1:${port}`);
@@ -106,6 +115,7 @@ async function startRoles(
     ...["--redis-url", redisUrl, "--records", `sqlite:${join(folder, "records.sqlite")}`],
     ...["--data-dir", folder, "--gateway-listen", `${gateway}`, "--agents-listen", `${agents}`],
     ...["--internal-listen", `${internal}`, "--metrics-listen", `${metrics}`],
+    ...(layout.args?.(roles, ports[2] ?? 0) ?? []),
   ];
   const launch = (): Program => startProgram(process.execPath, args);
   let running = launch();

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+// A network that can fail: a TCP proxy that holds bytes back in either direction, and refuses or cuts.
+
+import { connect, createServer, type Server, type Socket } from "node:net";
+
+/** What the network does. Held bytes are delivered later, as TCP's own retransmission would. */
+export type Weather = "fair" | "cut" | "cutToTarget" | "cutToClient" | "refuse";
+
+export interface TcpProxy extends AsyncDisposable {
+  readonly port: number;
+  setWeather(weather: Weather): void;
+  /** Where new connections go; the first that answers is taken, beginning at another one each time. */
+  setTargets(ports: readonly number[]): void;
+  /** Ends every connection at once. */
+  cutConnections(): number;
+  /** Bytes that were held back, and connections that were refused or cut: the proof that a fault took effect. */
+  readonly harm: { heldBytes: number; refused: number; cut: number };
+}
+
+interface Pair {
+  readonly client: Socket;
+  target: Socket | undefined;
+}
+
+export async function startTcpProxy(targets: readonly number[]): Promise<TcpProxy> {
+  let weather: Weather = "fair";
+  let ports = targets;
+  let turn = 0;
+  const pairs = new Set<Pair>();
+  const harm = { heldBytes: 0, refused: 0, cut: 0 };
+  const toTarget = () => weather === "cut" || weather === "cutToTarget";
+  const toClient = () => weather === "cut" || weather === "cutToClient";
+
+  function end(pair: Pair): void {
+    pairs.delete(pair);
+    pair.client.destroy();
+    pair.target?.destroy();
+  }
+
+  function apply({ client, target }: Pair): void {
+    if (target === undefined) return;
+    if (toTarget()) client.pause();
+    else client.resume();
+    if (toClient()) target.pause();
+    else target.resume();
+  }
+
+  function pass(pair: Pair, from: Socket, to: Socket, held: () => boolean): void {
+    from.on("data", (bytes) => {
+      // Read just before the pause took effect: it waits at the far end of the pause.
+      if (held()) {
+        harm.heldBytes += bytes.length;
+        from.unshift(bytes);
+        from.pause();
+      } else if (!to.write(bytes)) {
+        from.pause();
+        to.once("drain", () => apply(pair));
+      }
+    });
+  }
+
+  function dial(pair: Pair, left: readonly number[]): void {
+    const [port, ...others] = left;
+    if (port === undefined) {
+      harm.refused += 1;
+      end(pair);
+      return;
+    }
+    const target = connect({ port, host: "127.0.0.1", noDelay: true });
+    target.once("error", () => {
+      if (pair.target === undefined) dial(pair, others);
+    });
+    target.once("connect", () => {
+      pair.target = target;
+      target.on("error", () => end(pair));
+      target.once("close", () => end(pair));
+      pass(pair, pair.client, target, toTarget);
+      pass(pair, target, pair.client, toClient);
+      apply(pair);
+    });
+  }
+
+  const server: Server = createServer({ noDelay: true }, (client) => {
+    const pair: Pair = { client, target: undefined };
+    pairs.add(pair);
+    client.on("error", () => end(pair));
+    client.once("close", () => end(pair));
+    client.pause();
+    if (weather === "refuse") {
+      harm.refused += 1;
+      end(pair);
+      return;
+    }
+    turn += 1;
+    const first = turn % Math.max(1, ports.length);
+    dial(pair, [...ports.slice(first), ...ports.slice(0, first)]);
+  });
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => resolve());
+  });
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port was given");
+
+  const cutConnections = (): number => {
+    const count = pairs.size;
+    for (const pair of [...pairs]) end(pair);
+    harm.cut += count;
+    return count;
+  };
+  return {
+    port: address.port,
+    harm,
+    setWeather: (next) => {
+      weather = next;
+      for (const pair of pairs) apply(pair);
+    },
+    setTargets: (next) => {
+      ports = next;
+    },
+    cutConnections,
+    [Symbol.asyncDispose]: async () => {
+      cutConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
