@@ -16,6 +16,8 @@ export interface DeploymentSettings {
   readonly onCut: OnCutSetting;
   /** How long work of a FAILED agent is held (H1); `lostAfterNeverMs` stands for never. */
   readonly lostAfterMs: number;
+  /** Whether the brake (L4) holds back a fleet that falls silent at once. */
+  readonly brake: boolean;
   readonly maxSlotCost: number;
   readonly maxPayloadBytes: number;
   readonly maxQueuedTasks: number;
@@ -33,6 +35,7 @@ export const defaultDeploymentSettings: DeploymentSettings = {
   confirmWindowMs: 15_000,
   onCut: "CONTINUE",
   lostAfterMs: 0,
+  brake: true,
   maxSlotCost: 1_000,
   maxPayloadBytes: 262_144,
   maxQueuedTasks: 1_000_000,

@@ -32,6 +32,7 @@ const settings: DeploymentConfig = {
   intervalVersion: 1,
   onCut: "CONTINUE",
   lostAfterMs: 0,
+  brake: "on",
   maxSlotCost: 1_000,
   maxPayloadBytes: 10_000,
   maxQueued: 10_000,

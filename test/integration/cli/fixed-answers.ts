@@ -25,6 +25,7 @@ const deployment = () => ({
     confirmWindow: durationFromMs(15_000),
     onCut: OnCut.CONTINUE,
     lostAfter: durationFromMs(0),
+    brake: true,
     maxSlotCost: 1_000,
     maxPayloadBytes: 262_144,
     maxQueuedTasks: 1_000_000,

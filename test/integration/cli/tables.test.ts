@@ -42,6 +42,7 @@ test.concurrent("deployments", async ({ expect }) => {
     Confirm window:    15s
     On cut:            continue
     Lost after:        0s
+    Brake:             on
     Max slot cost:     1000
     Max payload:       262144 bytes
     Max queued tasks:  1000000
@@ -61,6 +62,7 @@ test.concurrent("deployments", async ({ expect }) => {
     Confirm window:    15s
     On cut:            continue
     Lost after:        0s
+    Brake:             on
     Max slot cost:     1000
     Max payload:       262144 bytes
     Max queued tasks:  1000000

@@ -16,6 +16,7 @@ export interface SettingOptions {
   readonly confirmWindow?: string;
   readonly onCut?: string;
   readonly lostAfter?: string;
+  readonly brake?: string;
   readonly maxSlotCost?: string;
   readonly maxPayload?: string;
   readonly maxQueued?: string;
@@ -41,6 +42,13 @@ export function addSettingOptions(command: Command): void {
     .option(
       "--lost-after <duration>",
       "how long work of a failed agent is held before it runs elsewhere; a cut shorter than this loses nothing. never: until you say that the agent is gone (default: 0s)",
+    )
+    .addOption(
+      wordOption(
+        "--brake <word>",
+        "whether agents are held back as suspect when most fall silent at once (default: on)",
+        ["on", "off"],
+      ),
     )
     .option("--max-slot-cost <number>", "most slots that a task may cost (default: 1000)")
     .option("--max-payload <size>", "largest payload of a task (default: 256KiB, at most 1MiB)")
@@ -78,6 +86,7 @@ export function readSettings(options: SettingOptions): ReadSettings {
       lostAfter === undefined
         ? undefined
         : durationFromMs(parseLostAfterMs(lostAfter, "--lost-after")),
+    brake: options.brake === undefined ? undefined : options.brake === "on",
     maxSlotCost: count(options.maxSlotCost, "--max-slot-cost"),
     maxPayloadBytes: maxPayload === undefined ? undefined : parseBytes(maxPayload, "--max-payload"),
     maxQueuedTasks: count(options.maxQueued, "--max-queued"),

@@ -152,6 +152,7 @@ function oneDeployment(deployment: Deployment | undefined, nowMs: number): Answe
         ["Confirm window", durationOf(settings?.confirmWindow)],
         ["On cut", onCutWords[settings?.onCut ?? 0]],
         ["Lost after", lostAfterOf(settings?.lostAfter)],
+        ["Brake", settings?.brake === false ? "off" : "on"],
         ["Max slot cost", numberText(settings?.maxSlotCost)],
         ["Max payload", bytesText(settings?.maxPayloadBytes)],
         ["Max queued tasks", numberText(settings?.maxQueuedTasks)],

@@ -24,6 +24,7 @@ const config: DeploymentConfig = {
   intervalVersion: 1,
   onCut: "CONTINUE",
   lostAfterMs: 0,
+  brake: "on",
   maxSlotCost: 1_000,
   maxPayloadBytes: 262_144,
   maxQueued: 1_000_000,

@@ -24,6 +24,8 @@ export interface DeploymentConfig {
   readonly onCut: "CONTINUE" | "ABORT";
   /** How long work of a FAILED agent is held (H1). */
   readonly lostAfterMs: number;
+  /** Whether the brake holds back a fleet that falls silent at once (L4). */
+  readonly brake: "on" | "off";
   readonly maxSlotCost: number;
   readonly maxPayloadBytes: number;
   readonly maxQueued: number;
@@ -125,6 +127,7 @@ function fromFields(deployment: string, fields: Record<string, string>): Project
     intervalVersion: number("intervalVersion"),
     onCut: fields.onCut === "ABORT" ? "ABORT" : "CONTINUE",
     lostAfterMs: number("lostAfterMs"),
+    brake: fields.brake === "off" ? "off" : "on",
     maxSlotCost: number("maxSlotCost"),
     maxPayloadBytes: number("maxPayloadBytes"),
     maxQueued: number("maxQueued"),

@@ -111,7 +111,7 @@ describe("deployments", () => {
       deployment: "default",
       displayName: "default",
       revision: 1n,
-      settings: { maxSlotCost: 1_000, maxAgentTokens: 50, maxPayloadBytes: 262_144 },
+      settings: { maxSlotCost: 1_000, maxAgentTokens: 50, maxPayloadBytes: 262_144, brake: true },
     });
     expect(await store.load("default")).toMatchObject({
       heartbeatMs: 10_000,
@@ -155,7 +155,28 @@ describe("deployments", () => {
     await expect(call).rejects.toThrow(/max_slot_cost, max_payload_bytes/);
   });
 
-  test("an update changes what it names; a new interval has a new version", async () => {
+  test("PROTOCOL-L4: the brake is on until a setting turns it off", async () => {
+    await deployments.createDeployment({ deployment: "default" });
+    expect(await store.load("default")).toMatchObject({ brake: "on" });
+    await deployments.updateDeployment({ deployment: "default", settings: { brake: false } });
+    expect(await store.load("default")).toMatchObject({ brake: "off" });
+    await deployments.updateDeployment({ deployment: "default", settings: { maxSlotCost: 7 } });
+    expect(await store.load("default")).toMatchObject({ brake: "off" });
+  });
+
+  test("PROTOCOL-T4: an interval that cannot work is refused at a change too, with the arithmetic", async () => {
+    await deployments.createDeployment({ deployment: "default" });
+    const call = deployments.updateDeployment({
+      deployment: "default",
+      settings: { heartbeatInterval: durationFromMs(5_000) },
+    });
+    await expect(call).rejects.toThrow(
+      "agent lease 10000 ms * 1.05 + stop time 6000 ms = 16500 ms must be less than server limit 15000 ms * 0.95",
+    );
+    expect(await store.load("default")).toMatchObject({ heartbeatMs: 10_000, intervalVersion: 1 });
+  });
+
+  test("PROTOCOL-T4: an update changes what it names; a new interval has a new version", async () => {
     await deployments.createDeployment({ deployment: "default", displayName: "Main" });
     const { deployment } = await deployments.updateDeployment({
       deployment: "default",

@@ -126,6 +126,11 @@ export class SessionConduct {
       live.channel.end(remexError("session_superseded", { session }));
     } else {
       if (record.state === "ENDING") this.beginEnding(live, record.reason);
+      // Other changes of health come with acknowledgements and verdicts; this one holds for a while, so
+      // it must not depend on a verdict that may be lost.
+      if (record.health === "SUSPECT" && live.health !== "SUSPECT") {
+        this.#setHealth(live, "SUSPECT", record.healthReason);
+      }
       this.#setAvailability(live, record.availability);
     }
   }

@@ -85,6 +85,8 @@ async function open(
     instance: accepted.instance,
     token: verified.token,
     scopeQueues: scope.queues,
+    echoVersion: config.intervalVersion,
+    echoHeartbeatMs: config.heartbeatMs,
     keyDigest: digestOfKey(sessionKey),
   };
   const reply = await deps.sessions.open(deployment, accepted.agent, facts);

@@ -64,6 +64,7 @@ local function renew(beat)
     if row.turnedMs then redis.call('HDEL', key, 'turnedMs', 'turnedUntil') end
     if beat.intervalVersion == limits.interval_version and tonumber(row.echoVersion) ~= beat.intervalVersion then
       redis.call('HSET', key, 'echoVersion', beat.intervalVersion, 'echoHeartbeatMs', limits.heartbeat)
+      own = limits
     end
     session.brake.free(keys, beat.agent, row)
     for field, value in pairs(beat.facts or {}) do redis.call('HSET', key, field, value) end

@@ -833,7 +833,7 @@ export enum AgentHealth {
   DEGRADED = 3,
 
   /**
-   * Due, but held back by the brake (L4). Reserved.
+   * Silent, but held back by the brake (L4): no offers, its session is kept, a beat returns it.
    *
    * @generated from enum value: AGENT_HEALTH_SUSPECT = 4;
    */
@@ -876,7 +876,8 @@ export declare const HealthLinkService: GenService<{
    * BeatLink carries beats up and acknowledgements and verdicts down. The registry dials every
    * monitor; an agent's beats go to one of them, chosen by rendezvous hashing over the live links, and
    * any monitor can take any beat. Its first frame holds a BeatLinkHello. Both sides send a frame at
-   * least every 2 s (an empty one is a heartbeat) and treat 6 s of silence as the end. Either side may
+   * least every 2 s, better every 500 ms (an empty one is a heartbeat), and treat 6 s of silence as the
+   * end; time counts towards agents' ages only up to the last frame of their registry. Either side may
    * end it; nothing needs resuming, since a beat is idempotent by (session, sequence) and verdicts
    * are in the store. Errors: UNAUTHENTICATED, PERMISSION_DENIED by caller.
    *

@@ -199,6 +199,15 @@ export declare type DeploymentSettings = Message<"remex.registry.v1.DeploymentSe
    * @generated from field: optional uint32 max_agent_tokens = 12;
    */
   maxAgentTokens?: number | undefined;
+
+  /**
+   * Whether the brake (L4) is on: when most agents fall silent at once, they are SUSPECT for one more
+   * limit and then failed slowly, instead of all at once. Default true; false means that every agent
+   * fails when its own limit has passed.
+   *
+   * @generated from field: optional bool brake = 13;
+   */
+  brake?: boolean | undefined;
 };
 
 /**
@@ -294,6 +303,15 @@ export declare type DeploymentSettingsJson = {
    * @generated from field: optional uint32 max_agent_tokens = 12;
    */
   maxAgentTokens?: number;
+
+  /**
+   * Whether the brake (L4) is on: when most agents fall silent at once, they are SUSPECT for one more
+   * limit and then failed slowly, instead of all at once. Default true; false means that every agent
+   * fails when its own limit has passed.
+   *
+   * @generated from field: optional bool brake = 13;
+   */
+  brake?: boolean;
 };
 
 /**
