@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Bundles the agent and its runner into dist/: files that Node runs without node_modules.
 
-import { writeFileSync } from "node:fs";
+import { copyFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
 
@@ -25,6 +25,8 @@ await build({
     js: 'import{createRequire as remexRequire}from"node:module";const require=remexRequire(import.meta.url);',
   },
 });
+
+copyFileSync(here("src/runner/leader.pl"), here("dist/leader.pl"));
 
 // The young generation grows with what loading leaves behind and never shrinks again: 88 MiB at rest and
 // 257 after a burst of work, instead of 83 and 147, at the same CPU time per task. The flag has to be

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Starts the command of an attempt as a process group of its own, and tells how its leader ended.
+// Starts the command of an attempt under a leader of its own, and tells how it ended.
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { accessSync, closeSync, constants, mkdtempSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { delimiter, isAbsolute, join } from "node:path";
+import type { Duplex } from "node:stream";
+import { getSystemErrorName } from "node:util";
 import type { CommandWorkJson } from "@remex/proto/common/v1";
 import { openLog } from "./attempt-log.ts";
+import { type LeaderProgram, leaderEnvironment, parseLeaderLine } from "./leader.ts";
 import { readOutOfMemoryKills } from "./memory-events.ts";
 import type { Exit } from "./outcome.ts";
 import { type AttemptCookie, cookieVariables } from "./process-tree.ts";
@@ -17,11 +20,27 @@ export interface Launch {
   readonly logPath: string;
   /** What every task of this runner gets; see `cleanEnvironment`. */
   readonly environment: Readonly<Record<string, string>>;
+  /** Absent where this system has none: the command is then this process's own child. */
+  readonly leader: LeaderProgram | undefined;
+  /** What the leader gives the work between TERM and KILL, should this process die. */
+  readonly stopMs: number;
+  /** The command's process is there. */
+  readonly onStarted: (pid: number) => void;
   readonly onExit: (exit: Exit) => void;
+  /** The system would not start it after all. */
+  readonly onFailed: (message: string) => void;
+}
+
+/** What this process parents for an attempt. */
+export interface LaunchedWork {
+  /** The leader, or without one the command itself. */
+  readonly pid: number;
+  /** Asks the leader for TERM at once and KILL after so long; undefined without a leader. */
+  readonly stop: ((graceMs: number) => void) | undefined;
 }
 
 export type LaunchOutcome =
-  | { readonly kind: "launched"; readonly pid: number }
+  | { readonly kind: "launched"; readonly work: LaunchedWork }
   | { readonly kind: "failed"; readonly message: string };
 
 /** Variables that a task may take over from the runner: where programs, people and time zones are. */
@@ -68,15 +87,13 @@ export function launchCommand(launch: Launch): LaunchOutcome {
   } catch (error) {
     return { kind: "failed", message: `the agent's disk refused: ${(error as Error).message}` };
   }
+  const { leader } = launch;
   const killsBefore = readOutOfMemoryKills();
   try {
-    const child = spawn(program, args, {
-      cwd: folder.path,
-      env,
-      stdio: ["ignore", log, log],
-      // A session of its own: what the leader starts is in its group unless it leaves it on purpose.
-      detached: true,
-    });
+    const child =
+      leader === undefined
+        ? spawnAlone(program, args, folder.path, env, log)
+        : spawnLed(leader, launch, folder.path, env, log);
     return watchChild(child, program, folder, killsBefore, launch);
   } catch (error) {
     folder.remove();
@@ -84,6 +101,34 @@ export function launchCommand(launch: Launch): LaunchOutcome {
   } finally {
     closeSync(log);
   }
+}
+
+function spawnAlone(
+  program: string,
+  args: readonly string[],
+  cwd: string,
+  env: Record<string, string>,
+  log: number,
+): ChildProcess {
+  // A session of its own: what the command starts is in its group unless it leaves it on purpose.
+  return spawn(program, args, { cwd, env, stdio: ["ignore", log, log], detached: true });
+}
+
+function spawnLed(
+  leader: LeaderProgram,
+  { work, stopMs }: Launch,
+  cwd: string,
+  env: Record<string, string>,
+  log: number,
+): ChildProcess {
+  const [perl, script] = leader.command;
+  const argv = [script, String(leader.prctl), String(stopMs), ...(work.argv ?? [])];
+  return spawn(perl, argv, {
+    cwd,
+    env: leaderEnvironment(env),
+    stdio: ["ignore", log, log, leader.lockFile, "pipe"],
+    detached: true,
+  });
 }
 
 function watchChild(
@@ -103,12 +148,46 @@ function watchChild(
     folder.remove();
     return { kind: "failed", message: startProblem(program, failure) };
   }
-  child.once("exit", (code, signal) => {
+  const control = launch.leader === undefined ? undefined : (child.stdio[4] as Duplex);
+  const told = control === undefined ? undefined : hearLeader(control, launch.onStarted);
+  // With a leader its last word is waited for too, which the closing of its socket follows.
+  child.once(control === undefined ? "exit" : "close", (code, signal) => {
     folder.remove();
+    const problem = told?.errno;
+    if (problem !== undefined) {
+      launch.onFailed(startProblem(program, errorOf(problem)));
+      return;
+    }
     const outOfMemory = signal === "SIGKILL" && (readOutOfMemoryKills() ?? 0) > (killsBefore ?? 0);
     launch.onExit({ code: code ?? undefined, signal: signal ?? undefined, outOfMemory });
   });
-  return { kind: "launched", pid };
+  const stop =
+    control === undefined
+      ? undefined
+      : (graceMs: number) => void control.write(`${Math.max(0, Math.round(graceMs))}\n`);
+  return { kind: "launched", work: { pid, stop } };
+}
+
+/** Follows what a leader says; the errno of a start that failed stays in what is given back. */
+function hearLeader(control: Duplex, onStarted: (pid: number) => void) {
+  const told: { errno: number | undefined } = { errno: undefined };
+  let text = "";
+  control.on("data", (piece: Buffer) => {
+    const lines = (text + piece.toString("latin1")).split("\n");
+    text = lines.pop() ?? "";
+    for (const line of lines) {
+      const says = parseLeaderLine(line);
+      if (says?.kind === "failed") told.errno = says.errno;
+      else if (says?.kind === "started" && told.errno === undefined) onStarted(says.pid);
+    }
+  });
+  // It has ended: its exit follows.
+  control.on("error", () => undefined);
+  return told;
+}
+
+function errorOf(errno: number): NodeJS.ErrnoException {
+  return Object.assign(new Error("the system refused"), { code: getSystemErrorName(-errno) });
 }
 
 interface WorkFolder {

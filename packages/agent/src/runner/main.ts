@@ -19,25 +19,36 @@ const usage = `usage: remex-runner --state-dir DIR [--log-level LEVEL]
 Runs commands for one Remex agent, which connects to DIR/runner.sock.
 
   --state-dir DIR     lock, journal, socket and logs; a directory of a local disk
+  --lock-wait SECONDS how long a lock that an older runner's work holds is waited for (default: 12)
   --log-level LEVEL   one of ${logLevels.join(", ")} (default: info)
 `;
 
 interface RunnerArguments {
   readonly stateDir: string;
   readonly logLevel: LogLevel;
+  readonly lockWaitMs: number;
 }
+
+/** Twice the stop time that deployments have by default. */
+const defaultLockWait = "12";
 
 function readArguments(argv: readonly string[]): RunnerArguments | string {
   try {
     const { values } = parseArgs({
       args: [...argv],
-      options: { "state-dir": { type: "string" }, "log-level": { type: "string" } },
+      options: {
+        "state-dir": { type: "string" },
+        "log-level": { type: "string" },
+        "lock-wait": { type: "string", default: defaultLockWait },
+      },
     });
     const level = values["log-level"] ?? "info";
     const logLevel = logLevels.find((known) => known === level);
     if (!values["state-dir"]) return "--state-dir is missing";
     if (logLevel === undefined) return `--log-level ${level} is not known`;
-    return { stateDir: values["state-dir"], logLevel };
+    const lockWaitMs = Number(values["lock-wait"]) * 1_000;
+    if (!(lockWaitMs >= 0)) return `--lock-wait ${values["lock-wait"]} is not a number of seconds`;
+    return { stateDir: values["state-dir"], logLevel, lockWaitMs };
   } catch (error) {
     return (error as Error).message;
   }
@@ -56,7 +67,27 @@ const log = createLogger({
   destination: destination({ dest: 2, sync: true }),
 });
 
-let runner: ProcessRunner;
+let runner: ProcessRunner | undefined;
+
+/** Ends in order; a runner that still waits for its lock has nothing to end. */
+function stop(): void {
+  if (runner === undefined) process.exit(0);
+  else runner.stop();
+}
+
+for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, stop);
+
+// Started by an agent, standard input is a pipe from it: should the agent die before it has connected,
+// its end closes and nobody is left to run work for. In a container of its own it is no pipe.
+const input = fstatSync(0);
+if (input.isFIFO() || input.isSocket()) {
+  process.stdin.on("end", stop);
+  process.stdin.on("error", stop);
+  process.stdin.resume();
+}
+
+// Nothing else keeps a process alive that only waits for a lock.
+const awake = setInterval(() => undefined, 1_000);
 try {
   runner = await startProcessRunner({
     stateDir: realpathSync(parsed.stateDir),
@@ -64,6 +95,7 @@ try {
     log,
     environment: cleanEnvironment(process.env),
     softwareVersion,
+    lockWaitMs: parsed.lockWaitMs,
     onEnded: () => process.exit(0),
     onBroken: () => process.exit(exitBroken),
   });
@@ -72,14 +104,4 @@ try {
   log.error({ reason: error.message }, "the state directory cannot be used");
   process.exit(exitStateRefused);
 }
-
-for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => runner.stop());
-
-// Started by an agent, standard input is a pipe from it: should the agent die before it has connected,
-// its end closes and nobody is left to run work for. In a container of its own it is no pipe.
-const input = fstatSync(0);
-if (input.isFIFO() || input.isSocket()) {
-  process.stdin.on("end", () => runner.stop());
-  process.stdin.on("error", () => runner.stop());
-  process.stdin.resume();
-}
+clearInterval(awake);

@@ -2,6 +2,7 @@
 // The process runner as a real process: its socket, its commands, its journal, and its end.
 
 import {
+  closeSync,
   existsSync,
   mkdirSync,
   readFileSync,
@@ -22,6 +23,7 @@ import {
 } from "../testing/agent-process.ts";
 import { until } from "../testing/until.ts";
 import { replayJournal } from "./journal-record.ts";
+import { takeStateLock } from "./state-lock.ts";
 
 // Processes start in every test, on machines that do other things meanwhile.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
@@ -114,8 +116,8 @@ describe("the process runner", () => {
     folder.remove();
   });
 
-  async function run(env: Record<string, string> = {}): Promise<TestProcess> {
-    const runner = startRunner(stateDir, env);
+  async function run(env: Record<string, string> = {}, lockWait = "5"): Promise<TestProcess> {
+    const runner = startRunner(stateDir, env, ["--lock-wait", lockWait]);
     processes.push(runner);
     await until("the runner listens", () => runner.output().includes("runner is listening"));
     return runner;
@@ -261,7 +263,6 @@ describe("the process runner", () => {
     const pid = await agent.started("t_runs");
     runner.child.kill("SIGKILL");
     await runner.ended;
-    expect(isAlive(pid)).toBe(true);
     const again = await serve();
     expect(isAlive(pid)).toBe(false);
     const journal = again.agent.heard.find((event) => event.hello !== undefined)?.hello?.journal;
@@ -287,9 +288,109 @@ describe("the process runner", () => {
     expect([...live.keys()]).toEqual(["t_runs/1.1"]);
   });
 
+  // What work can do to get away: a session of its own, a parent that ends, an environment without marks.
+  const strays = [
+    ["leaves its session", 'setsid sh "$STRAY" &'],
+    ["forks twice", '(setsid sh -c "sh $STRAY &" &)'],
+    [
+      "forks twice and cleans its environment",
+      '(env -i PATH="$PATH" setsid sh -c "sh $STRAY &" &)',
+    ],
+  ] as const;
+
+  /** Starts a task with a stray; gives the process ids of both. Neither ends by TERM. */
+  async function startStray(agent: FakeAgent, how: string): Promise<number[]> {
+    const pidFile = join(folder.path, "stray");
+    const STRAY = join(folder.path, "stray.sh");
+    const loop = "while :; do sleep 0.1; done\n";
+    writeFileSync(STRAY, `trap : TERM\necho $$ > ${pidFile}\n${loop}`);
+    const argv = ["/bin/sh", "-c", `trap : TERM\n${how}\n${loop}`];
+    agent.start("t_a", argv, { spec: { command: { argv, env: { STRAY } } } });
+    const leader = await agent.started("t_a");
+    const stray = await until("the stray runs", () =>
+      existsSync(pidFile) && readFileSync(pidFile, "utf8").endsWith("\n")
+        ? Number(readFileSync(pidFile, "utf8"))
+        : undefined,
+    );
+    expect(isAlive(stray)).toBe(true);
+    return [leader, stray];
+  }
+
+  function isLocked(): boolean {
+    const lock = takeStateLock(stateDir);
+    if (lock.kind === "held") closeSync(lock.file);
+    return lock.kind === "taken";
+  }
+
+  it.each(strays)(
+    "PROTOCOL-G1: work that %s ends when the runner is killed, and only then does the lock fall",
+    async (_, how) => {
+      const { agent, runner } = await serve();
+      agent.lease(60, 1);
+      const pids = await startStray(agent, how);
+      runner.child.kill("SIGKILL");
+      await runner.ended;
+      expect(isLocked()).toBe(true);
+      expect(pids.map(isAlive)).toEqual([true, true]);
+      await until("the lock falls", () => !isLocked());
+      expect(pids.map(isAlive)).toEqual([false, false]);
+    },
+  );
+
+  it.each(strays)(
+    "PROTOCOL-G1: work that %s ends when the agent's end closes, before the runner does",
+    async (_, how) => {
+      const { agent, runner } = await serve();
+      const pids = await startStray(agent, how);
+      agent.socket.destroy();
+      expect(await runner.ended).toBe(0);
+      expect(pids.map(isAlive)).toEqual([false, false]);
+      expect(isLocked()).toBe(false);
+    },
+  );
+
+  it.each(strays)("PROTOCOL-G1: work that %s ends with its attempt", async (_, how) => {
+    const { agent } = await serve();
+    const pids = await startStray(agent, how);
+    process.kill(pids[0] ?? 0, "SIGKILL");
+    expect(await agent.ended("t_a")).toMatchObject({ signal: "SIGKILL" });
+    expect(pids.map(isAlive)).toEqual([false, false]);
+  });
+
+  it("PROTOCOL-G1: a task gets neither the lock nor its leader's socket, and no variable acts on the leader", async () => {
+    const { agent } = await serve();
+    const argv = ["sh", "-c", "echo $PERL5OPT; ls -l /proc/self/fd"];
+    const env = { PERL5OPT: "-Mno::such" };
+    agent.start("t_a", argv, { spec: { command: { argv, env } } });
+    expect(await agent.ended("t_a")).toMatchObject({ kind: "OUTCOME_KIND_SUCCEEDED" });
+    expect(logOf("t_a")).toContain("-Mno::such");
+    expect(logOf("t_a")).not.toContain("lock");
+    expect(logOf("t_a")).not.toContain("socket:");
+  });
+
+  it("a program that the system will not start is told by its name", async () => {
+    const { agent } = await serve();
+    const program = join(folder.path, "no-interpreter");
+    writeFileSync(program, "#!/no/such/interpreter\n", { mode: 0o755 });
+    agent.start("t_a", [program]);
+    expect(await agent.ended("t_a")).toMatchObject({
+      reason: "OUTCOME_REASON_START_FAILED",
+      message: expect.stringContaining("no-interpreter could not be started"),
+    });
+  });
+
+  it("PROTOCOL-T6: waits for the work of a killed runner, which has the stop time to end", async () => {
+    const { agent, runner } = await serve();
+    agent.lease(60, 1);
+    const pids = await startStray(agent, strays[0][1]);
+    runner.child.kill("SIGKILL");
+    await run({}, "10");
+    expect(pids.map(isAlive)).toEqual([false, false]);
+  });
+
   it("PROTOCOL-G1: refuses a state directory that another runner holds, with exit code 75", async () => {
     await run();
-    const second = startRunner(stateDir);
+    const second = startRunner(stateDir, {}, ["--lock-wait", "0.3"]);
     processes.push(second);
     expect(await second.ended).toBe(75);
     expect(second.output()).toContain("is locked by another runner");

@@ -3,9 +3,10 @@
 
 import { join } from "node:path";
 import { builtinTriggers, triggerRuntime } from "@remex/domain";
-import type { Clock, Logger } from "@remex/runtime";
+import { type Clock, type Logger, sleep } from "@remex/runtime";
 import { removeOldLogs } from "./attempt-log.ts";
 import { Journal } from "./journal.ts";
+import { findLeader, type LeaderProgram } from "./leader.ts";
 import { abandonedOutcome } from "./outcome.ts";
 import { type AttemptCookie, findProcesses, runnerMark, signalProcess } from "./process-tree.ts";
 import { RunnerServer } from "./runner-server.ts";
@@ -21,6 +22,8 @@ export interface ProcessRunnerOptions {
   readonly softwareVersion: string;
   /** What triggers reach outside; the real world when absent. */
   readonly triggerIo?: TriggerIo;
+  /** How long a lock that is held is waited for; absent: twice the default stop time (PROTOCOL T6). */
+  readonly lockWaitMs?: number;
   /** Everything has ended, the journal is synced and the socket is gone. */
   readonly onEnded: () => void;
   /** The disk refuses: nothing can be promised any more. */
@@ -40,11 +43,14 @@ export class StateRefusal extends Error {
 /** Logs of tasks that nothing was written to for so long are removed at the start and once an hour. */
 const logRetentionMs = 24 * 3_600_000;
 const logSweepMs = 3_600_000;
+const defaultLockWaitMs = 12_000;
+/** How often a lock that somebody holds is tried. */
+const lockTryMs = 100;
 
 /** Starts a runner; rejects with a `StateRefusal` when the state directory cannot be used. */
 export async function startProcessRunner(options: ProcessRunnerOptions): Promise<ProcessRunner> {
   const { stateDir, clock, log } = options;
-  lockState(stateDir, log);
+  const leader = await lockState(options);
   const journal = new Journal({
     path: join(stateDir, "journal"),
     onBroken: (error) => {
@@ -60,6 +66,7 @@ export async function startProcessRunner(options: ProcessRunnerOptions): Promise
     log,
     environment: options.environment,
     triggerIo: options.triggerIo ?? createTriggerIo(),
+    leader,
     send: (event) => server.send(event),
     sendLazily: (event) => server.sendLazily(event),
     onExit: () => void server.close().finally(options.onEnded),
@@ -81,19 +88,38 @@ export async function startProcessRunner(options: ProcessRunnerOptions): Promise
   return { stop: () => shell.close() };
 }
 
-function lockState(stateDir: string, log: Logger): void {
-  const lock = takeStateLock(stateDir);
+/** Takes the lock; gives what starts leaders that keep it. */
+async function lockState(options: ProcessRunnerOptions): Promise<LeaderProgram | undefined> {
+  const { log } = options;
+  const lock = await waitForLock(options);
   switch (lock.kind) {
-    case "held":
-      return;
+    case "held": {
+      const leader = findLeader(lock.file);
+      if (leader === undefined) log.warn({ reason: noLeader }, "attempts have no leaders");
+      return leader;
+    }
     case "unguarded":
       log.warn({ reason: lock.message }, "the state directory is not locked");
-      return;
+      return undefined;
     case "taken":
     case "unsuitable":
       throw new StateRefusal(lock.message);
     default:
-      lock satisfies never;
+      return lock satisfies never;
+  }
+}
+
+const noLeader =
+  "there is no Perl (package perl-base), which leads attempts: what runs may outlive a runner that is " +
+  "killed until the next one on this state directory ends it";
+
+/** The work of an older runner needs the stop time to end, and keeps the lock until then (T6). */
+async function waitForLock({ stateDir, clock, lockWaitMs }: ProcessRunnerOptions) {
+  const untilMs = clock.nowMs() + (lockWaitMs ?? defaultLockWaitMs);
+  for (;;) {
+    const lock = takeStateLock(stateDir);
+    if (lock.kind !== "taken" || clock.nowMs() >= untilMs) return lock;
+    await sleep(clock, lockTryMs);
   }
 }
 

@@ -47,6 +47,36 @@ export function markOf(cookie: AttemptCookie): string {
   return `${cookie.task}/${cookie.attempt}`;
 }
 
+/** The living processes below each of some others, without these. Orphans come to their subreaper. */
+export function descendantsOf(roots: readonly number[]): number[] {
+  const children = new Map<number, number[]>();
+  for (const name of processNames()) {
+    const parent = livingParentOf(name);
+    if (parent === undefined) continue;
+    const siblings = children.get(parent) ?? [];
+    siblings.push(Number(name));
+    children.set(parent, siblings);
+  }
+  const found = roots.flatMap((root) => children.get(root) ?? []);
+  for (let next = 0; next < found.length; next++) {
+    found.push(...(children.get(found[next] ?? 0) ?? []));
+  }
+  return found;
+}
+
+/** The parent of a process that has not ended; its name in parentheses may hold anything. */
+function livingParentOf(name: string): number | undefined {
+  let stat: string;
+  try {
+    stat = readFileSync(`/proc/${name}/stat`, "latin1");
+  } catch {
+    // It ended meanwhile.
+    return undefined;
+  }
+  const [state = "Z", parent] = stat.slice(stat.lastIndexOf(")") + 2).split(" ", 2);
+  return state === "Z" || state === "X" ? undefined : Number(parent);
+}
+
 function cookieMark(cookie: AttemptCookie): string {
   return `${cookie.runner}\0${cookie.task}\0${cookie.attempt}`;
 }

@@ -169,11 +169,11 @@ describe("stopping", () => {
     const runner = new Runner();
     runner.at(0, lease(500), start("t_a"));
     expect(runner.at(100, stopA)).toEqual([
-      { kind: "signal", keys: ["t_a/1.1"], signal: "SIGTERM" },
+      { kind: "signal", keys: ["t_a/1.1"], signal: "SIGTERM", graceMs: 6_000 },
     ]);
     expect(runner.at(6_099, { kind: "tick" })).toEqual([]);
     expect(runner.at(6_100, { kind: "tick" })).toEqual([
-      { kind: "signal", keys: ["t_a/1.1"], signal: "SIGKILL" },
+      { kind: "signal", keys: ["t_a/1.1"], signal: "SIGKILL", graceMs: 0 },
     ]);
     expect(kinds(runner.at(6_110, exited("t_a", undefined, "SIGKILL")))).toEqual(["sweep"]);
     const stillThere = runner.at(6_111, { kind: "swept", key: "t_a/1.1", remaining: 1 });
@@ -215,12 +215,21 @@ describe("stopping", () => {
     });
   });
 
+  it("PROTOCOL-G1, PROTOCOL-T3: work under ABORT gets KILL before the lease's end and the stop time, however late the end is noticed", () => {
+    const late = new Runner();
+    late.at(0, lease(500), start("t_abort", { onCut: "ON_CUT_ABORT" }));
+    expect(late.at(3_000, { kind: "tick" })).toMatchObject([{ signal: "SIGTERM", graceMs: 3_000 }]);
+    const tooLate = new Runner();
+    tooLate.at(0, lease(500), start("t_abort", { onCut: "ON_CUT_ABORT" }));
+    expect(tooLate.at(60_000, { kind: "tick" })).toMatchObject([{ graceMs: 0 }]);
+  });
+
   it("PROTOCOL-G1: the lease's end stops work under ABORT and leaves work under CONTINUE", () => {
     const runner = new Runner();
     runner.at(0, lease(500), start("t_abort", { onCut: "ON_CUT_ABORT" }), start("t_goes_on"));
     expect(runner.at(499, { kind: "tick" })).toEqual([]);
     expect(runner.at(500, { kind: "tick" })).toEqual([
-      { kind: "signal", keys: ["t_abort/1.1"], signal: "SIGTERM" },
+      { kind: "signal", keys: ["t_abort/1.1"], signal: "SIGTERM", graceMs: 5_500 },
     ]);
     runner.at(501, exited("t_abort", undefined, "SIGTERM"));
     const effects = runner.at(502, { kind: "swept", key: "t_abort/1.1", remaining: 0 });

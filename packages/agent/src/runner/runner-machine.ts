@@ -32,6 +32,8 @@ import {
 
 /** What a deployment has by default, for a stop before any lease came. */
 const defaultStopMs = 6_000;
+/** What KILL itself may take within the stop time of work under ABORT. */
+const killReserveMs = 500;
 /** How long processes that KILL does not end are waited for. */
 const resistMs = 10_000;
 
@@ -112,7 +114,7 @@ function start(state: RunnerState, event: EventOf<"start">, now: Instant): Runne
   });
   return [
     { kind: "note", record: { record: "started", entry: { ...entry, logPath: event.logPath } } },
-    { kind: "launch", key, start: event.start, logPath: event.logPath },
+    { kind: "launch", key, start: event.start, logPath: event.logPath, stopMs: stopMsOf(state) },
   ];
 }
 
@@ -293,9 +295,23 @@ function stop(state: RunnerState, key: string, cause: StopCause, now: Instant): 
   const attempt = state.attempts.get(key);
   // The first reason stands: what is being stopped already is not stopped for another one.
   if (attempt === undefined || attempt.run.kind !== "running") return [];
-  const stopMs = state.lease?.stopMs ?? defaultStopMs;
-  attempt.run = { kind: "stopping", cause, killAtMs: now.ms + stopMs, exit: undefined };
-  return [{ kind: "signal", keys: [key], signal: "SIGTERM" }];
+  const killAtMs = killAtOf(state, cause, now);
+  attempt.run = { kind: "stopping", cause, killAtMs, exit: undefined };
+  return [{ kind: "signal", keys: [key], signal: "SIGTERM", graceMs: killAtMs - now.ms }];
+}
+
+function stopMsOf(state: RunnerState): number {
+  return state.lease?.stopMs ?? defaultStopMs;
+}
+
+/**
+ * When TERM is followed by KILL. Work under ABORT has to be gone by the lease's end and the stop time,
+ * however late this process noticed the end, so its KILL comes a little before that.
+ */
+function killAtOf(state: RunnerState, cause: StopCause, now: Instant): number {
+  const stopMs = stopMsOf(state);
+  if (cause !== "LEASE_ENDED" || state.lease === undefined) return now.ms + stopMs;
+  return Math.max(now.ms, state.lease.untilMs + stopMs - Math.min(killReserveMs, stopMs / 4));
 }
 
 function forget(state: RunnerState, name: AttemptName): RunnerEffect[] {
@@ -337,7 +353,7 @@ function tick(state: RunnerState, now: Instant): RunnerEffect[] {
     if (attempt.run.kind === "killing") kill.push(key);
     if (run.exit !== undefined) sweep.push(key);
   }
-  if (kill.length > 0) effects.push({ kind: "signal", keys: kill, signal: "SIGKILL" });
+  if (kill.length > 0) effects.push({ kind: "signal", keys: kill, signal: "SIGKILL", graceMs: 0 });
   if (sweep.length > 0) effects.push({ kind: "sweep", keys: sweep });
   return effects;
 }

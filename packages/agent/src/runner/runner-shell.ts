@@ -16,10 +16,12 @@ import { parseDurationText } from "../contract/json-time.ts";
 import { logPathOf } from "./attempt-log.ts";
 import type { Journal } from "./journal.ts";
 import { attemptKey } from "./journal-record.ts";
-import { launchCommand } from "./launcher.ts";
+import { type LaunchedWork, launchCommand } from "./launcher.ts";
+import type { LeaderProgram } from "./leader.ts";
 import type { Exit } from "./outcome.ts";
 import {
   type AttemptCookie,
+  descendantsOf,
   findProcesses,
   markOf,
   runnerMark,
@@ -47,6 +49,8 @@ export interface RunnerShellOptions {
   readonly environment: Readonly<Record<string, string>>;
   /** What triggers reach outside. */
   readonly triggerIo: TriggerIo;
+  /** Absent where this system has no leaders. */
+  readonly leader: LeaderProgram | undefined;
   /** Tells the agent; nobody listens when it is gone. */
   readonly send: (event: RunnerEventJson) => void;
   /** The same, when another event follows soon. */
@@ -61,8 +65,7 @@ const tickMs = 100;
 /** A stopped trigger is gone at once and left no process. */
 const triggerExit: Exit = { code: undefined, signal: undefined, outOfMemory: false };
 
-interface LiveProcess {
-  readonly pid: number;
+interface LiveProcess extends LaunchedWork {
   readonly cookie: AttemptCookie;
 }
 
@@ -218,7 +221,7 @@ export class RunnerShell {
         this.#launch(effect);
         return;
       case "signal":
-        this.#signal(effect.keys, effect.signal);
+        this.#signal(effect);
         return;
       case "clear":
         this.#clear(effect.key);
@@ -236,25 +239,34 @@ export class RunnerShell {
   }
 
   #launch(effect: Extract<RunnerEffect, { kind: "launch" }>): void {
-    const { key, start, logPath } = effect;
+    const { key, start, logPath, stopMs } = effect;
     if (start.spec?.trigger !== undefined) {
       this.#launchTrigger(key, start.spec.trigger);
       return;
     }
     const cookie = this.#cookieOf(attemptNameOf(start));
+    const { environment, leader } = this.#options;
     const outcome = launchCommand({
       work: start.spec?.command ?? {},
       cookie,
       logPath,
-      environment: this.#options.environment,
+      environment,
+      leader,
+      stopMs,
+      onStarted: (pid) => this.#step({ kind: "launched", key, pid, logPath }),
       onExit: (exit) => this.#noteExit(key, exit),
+      onFailed: (message) => {
+        this.#processes.delete(key);
+        this.#step({ kind: "launchFailed", key, message });
+      },
     });
     if (outcome.kind === "failed") {
       this.#step({ kind: "launchFailed", key, message: outcome.message });
       return;
     }
-    this.#processes.set(key, { pid: outcome.pid, cookie });
-    this.#step({ kind: "launched", key, pid: outcome.pid, logPath });
+    const { work } = outcome;
+    this.#processes.set(key, { ...work, cookie });
+    if (work.stop === undefined) this.#step({ kind: "launched", key, pid: work.pid, logPath });
   }
 
   #launchTrigger(key: string, work: TriggerWorkJson): void {
@@ -268,22 +280,30 @@ export class RunnerShell {
   }
 
   #noteExit(key: string, exit: Exit): void {
+    const process = this.#processes.get(key);
+    // Perhaps somebody killed the leader itself: then nobody has seen to what it led.
+    if (process?.stop !== undefined && exit.signal === "SIGKILL") killCarriers([process.cookie]);
     this.#step({ kind: "exited", key, exit });
     // An attempt that is being stopped is kept until nothing of it is left.
     if (!this.#state.attempts.has(key)) this.#processes.delete(key);
   }
 
-  #signal(keys: readonly string[], signal: "SIGTERM" | "SIGKILL"): void {
+  #signal({ keys, signal, graceMs }: Extract<RunnerEffect, { kind: "signal" }>): void {
     for (const key of keys) if (this.#triggers.stop(key)) this.#noteExit(key, triggerExit);
     const live = this.#livesOf(keys);
-    for (const { pid } of live) signalProcess(-pid, signal);
-    const found = findProcesses(live.map((process) => process.cookie));
+    const led = live.filter((process) => process.stop !== undefined);
+    const alone = live.filter((process) => process.stop === undefined);
+    if (signal === "SIGTERM") for (const { stop } of led) stop?.(graceMs);
+    else endLed(led);
+    for (const { pid } of alone) signalProcess(-pid, signal);
+    const found = findProcesses(alone.map((process) => process.cookie));
     for (const pids of found.values()) for (const pid of pids) signalProcess(pid, signal);
   }
 
   #clear(key: string): void {
     const process = this.#processes.get(key);
-    if (process !== undefined) signalProcess(-process.pid, "SIGKILL");
+    // A leader ends only after everything that it led.
+    if (process !== undefined && process.stop === undefined) signalProcess(-process.pid, "SIGKILL");
   }
 
   #sweep(keys: readonly string[]): void {
@@ -309,5 +329,19 @@ export class RunnerShell {
 
   #cookieOf(name: AttemptName): AttemptCookie {
     return { runner: this.#mark, task: name.task, attempt: formatRef(name.attempt) };
+  }
+}
+
+/** What leaders should have done by now; one that somebody stopped is woken to reap. */
+function endLed(led: readonly LiveProcess[]): void {
+  if (led.length === 0) return;
+  for (const pid of descendantsOf(led.map((process) => process.pid))) signalProcess(pid, "SIGKILL");
+  for (const { pid } of led) signalProcess(pid, "SIGCONT");
+  killCarriers(led.map((process) => process.cookie));
+}
+
+function killCarriers(cookies: readonly AttemptCookie[]): void {
+  for (const pids of findProcesses(cookies).values()) {
+    for (const pid of pids) signalProcess(pid, "SIGKILL");
   }
 }

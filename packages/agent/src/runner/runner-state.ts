@@ -111,6 +111,8 @@ export type RunnerEffect =
       readonly key: string;
       readonly start: StartJson;
       readonly logPath: string;
+      /** Between TERM and KILL, should this process die. */
+      readonly stopMs: number;
     }
   | { readonly kind: "send"; readonly event: RunnerEventJson }
   /** Note the record, sync, and only then send the event. */
@@ -119,6 +121,8 @@ export type RunnerEffect =
       readonly kind: "signal";
       readonly keys: readonly string[];
       readonly signal: "SIGTERM" | "SIGKILL";
+      /** With TERM, the time until KILL. */
+      readonly graceMs: number;
     }
   /** The leader ended by itself: end what it left in its process group. */
   | { readonly kind: "clear"; readonly key: string }

@@ -4,7 +4,7 @@
 import { closeSync } from "node:fs";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { temporaryFolder } from "../testing/agent-process.ts";
-import { takeStateLock, typeOfMount } from "./state-lock.ts";
+import { isShared, takeStateLock, typeOfMount } from "./state-lock.ts";
 
 describe("the state directory's lock", () => {
   let folder: ReturnType<typeof temporaryFolder>;
@@ -45,5 +45,18 @@ describe("the type of a file system", () => {
     ["/tmp/x", "ext4"],
   ])("of %s is %s", (path, type) => {
     expect(typeOfMount(mountinfo, path)).toBe(type);
+  });
+});
+
+describe("PROTOCOL-G1: a lock counts on a local file system alone", () => {
+  const shared = ["nfs4", "cifs", "9p", "fuse.sshfs", "fuse.anything", "virtiofs"];
+  const local = ["ext4", "xfs", "overlay", "tmpfs", "btrfs", "fuse.fuse-overlayfs"];
+
+  it.each(shared)("%s is shared", (type) => {
+    expect(isShared(type)).toBe(true);
+  });
+
+  it.each(local)("%s is local", (type) => {
+    expect(isShared(type)).toBe(false);
   });
 });

@@ -2,7 +2,7 @@
 // The state directory's lock: held by one runner, so that whoever holds it knows no other one works here.
 
 import { spawnSync } from "node:child_process";
-import { mkdirSync, openSync, readFileSync, realpathSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 
 /** What taking the lock came to. */
@@ -31,7 +31,7 @@ export function takeStateLock(stateDir: string): LockOutcome {
         "else runs; give --state-dir a directory of a local disk",
     };
   }
-  const file = openSync(join(stateDir, "lock"), "a", 0o600);
+  const file = openSync(join(stateDir, "lock"), "a+", 0o600);
   const { error, status, stderr } = spawnSync("flock", ["-n", "3"], {
     stdio: ["ignore", "ignore", "pipe", file],
   });
@@ -44,6 +44,7 @@ export function takeStateLock(stateDir: string): LockOutcome {
     };
   }
   if (status === 0) return { kind: "held", file };
+  closeSync(file);
   const detail = stderr.toString("utf8").trim();
   return {
     kind: "taken",
@@ -55,30 +56,37 @@ export function takeStateLock(stateDir: string): LockOutcome {
 
 /** File systems whose locks other hosts may not see, or that keep none. */
 const networkTypes: ReadonlySet<string> = new Set([
+  "9p",
+  "afs",
+  "beegfs",
+  "ceph",
+  "cifs",
+  "fuse",
+  "glusterfs",
+  "gpfs",
+  "lustre",
+  "ncpfs",
   "nfs",
   "nfs4",
-  "cifs",
+  "ocfs2",
+  "orangefs",
   "smb3",
   "smbfs",
-  "afs",
-  "ceph",
-  "glusterfs",
-  "lustre",
-  "gpfs",
-  "beegfs",
-  "ncpfs",
-  "fuse.sshfs",
-  "fuse.s3fs",
-  "fuse.glusterfs",
-  "fuse.ceph",
-  "fuse.gcsfuse",
-  "fuse.rclone",
+  "virtiofs",
+  "vboxsf",
 ]);
+/** The one kind of user-space file system that is the host's own: a container's layers. */
+const localFuse = "fuse.fuse-overlayfs";
 
 /** The type of the file system when it is one that is shared between hosts. */
 function networkFileSystem(path: string): string | undefined {
   const type = fileSystemType(realpathSync(path));
-  return type !== undefined && networkTypes.has(type) ? type : undefined;
+  return type !== undefined && isShared(type) ? type : undefined;
+}
+
+/** Whether a lock on this type of file system proves nothing about other hosts, or about anything. */
+export function isShared(type: string): boolean {
+  return networkTypes.has(type) || (type.startsWith("fuse.") && type !== localFuse);
 }
 
 function fileSystemType(path: string): string | undefined {

@@ -34,8 +34,9 @@ export function startAgent(
 export function startRunner(
   stateDir: string,
   env: Readonly<Record<string, string>> = {},
+  args: readonly string[] = [],
 ): TestProcess {
-  return start(runnerMain, ["--state-dir", stateDir], env);
+  return start(runnerMain, ["--state-dir", stateDir, ...args], env);
 }
 
 function start(
