@@ -45,7 +45,7 @@ const logRetentionMs = 24 * 3_600_000;
 const logSweepMs = 3_600_000;
 const defaultLockWaitMs = 12_000;
 /** How often a lock that somebody holds is tried. */
-const lockTryMs = 100;
+const lockTryMs = 250;
 
 /** Starts a runner; rejects with a `StateRefusal` when the state directory cannot be used. */
 export async function startProcessRunner(options: ProcessRunnerOptions): Promise<ProcessRunner> {

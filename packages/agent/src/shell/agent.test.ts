@@ -11,6 +11,7 @@ import { OnCut, OutcomeKind, OutcomeReason, type TaskSpecSchema } from "@remex/p
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
   endProcess,
+  runnerMain,
   startAgent,
   type TestProcess,
   temporaryFolder,
@@ -22,6 +23,9 @@ type Spec = MessageInitShape<typeof TaskSpecSchema>;
 
 // Several processes start per test, on machines that do other things meanwhile.
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 });
+
+/** A runner that does not wait for a lock that somebody holds. */
+const impatientRunner = `${process.execPath} ${runnerMain} --lock-wait 0`;
 
 const echo = command("/bin/echo", "hi");
 
@@ -220,7 +224,7 @@ describe("an agent", () => {
   it("PROTOCOL-G1: a second agent on the state directory gets no runner, says no hello, and harms nobody", async () => {
     await start();
     const instance = readFileSync(join(folder.path, "state", "instance"), "utf8");
-    const second = launch();
+    const second = launch(["--runner-command", impatientRunner]);
     await until("it is told why", () => second.output().includes("is locked by another runner"));
     registry.offer("t_a", echo);
     await report("t_a");

@@ -16,7 +16,7 @@ export interface TestProcess {
 }
 
 const agentMain = fileURLToPath(new URL("../main.ts", import.meta.url));
-const runnerMain = fileURLToPath(new URL("../runner/main.ts", import.meta.url));
+export const runnerMain = fileURLToPath(new URL("../runner/main.ts", import.meta.url));
 
 /** A folder that goes with the test. */
 export function temporaryFolder(): { readonly path: string; readonly remove: () => void } {
