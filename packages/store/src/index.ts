@@ -94,6 +94,7 @@ export type {
   HeldAttempt,
   InventoryItem,
   InventoryJudgement,
+  RebuildFacts,
 } from "./task/task-upkeep.ts";
 export type {
   AcceptGroup,

@@ -13,6 +13,7 @@ import type {
   TaskStore,
 } from "@remex/store";
 import { AttachedAgents, type ClaimPlan, makeRoom } from "./attached-agents.ts";
+import { inventoryItem } from "./inventory-wire.ts";
 import { Outbox, type Recipient, type RegistryLink } from "./outbox.ts";
 import type { Said } from "./said.ts";
 import type { SchedulerMetrics, StoreCallKind } from "./scheduler-metrics.ts";
@@ -190,15 +191,20 @@ export class DeploymentTurns {
   }
 
   #reconcile(batch: TurnBatch, outbox: Outbox): Promise<boolean> {
-    const { deployment, tasks, clock } = this.#deps;
-    const inventories = [...batch.inventories.values()];
+    const { deployment, tasks, clock, epoch } = this.#deps;
+    const said = [...batch.inventories.values()];
+    const inventories = said.map(({ to, said: stated }) => {
+      const queues = this.agents.in(to.agent, to.session)?.abilities.queues ?? [];
+      return inventoryItem(to, stated, { deployment, epoch: epoch(), queues });
+    });
     this.#claimDue = true;
     return this.#call(
       "reconcile",
       inventories.length,
       tasks.reconcile({ deployment, inventories }),
       ({ judgements }) => {
-        for (const [index, { to, sequence, entries }] of inventories.entries()) {
+        for (const [index, { to, said: stated }] of said.entries()) {
+          const { sequence, entries } = stated;
           const judgement = judgements[index];
           if (judgement === undefined) continue;
           outbox.tell(to, inventoryAnswerEvent(sequence, entries, judgement.verdicts));
@@ -219,10 +225,10 @@ export class DeploymentTurns {
       },
       () => {
         // Safe to repeat (D4), and the agent gets no offers until it is answered.
-        for (const { to, sequence, entries } of inventories) {
+        for (const { to, said: stated } of said) {
           const name = `${to.agent} ${to.session}`;
           if (this.#batch.inventories.has(name) || !to.link.open) continue;
-          this.#batch.add(to, { kind: "inventory", sequence, entries });
+          this.#batch.add(to, { kind: "inventory", ...stated });
         }
       },
     );

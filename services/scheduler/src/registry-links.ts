@@ -13,8 +13,9 @@ import type {
 import type { Logger } from "@remex/runtime";
 import type { AgentAbilities } from "./attached-agents.ts";
 import type { DeploymentTurns } from "./deployment-turns.ts";
+import { readInventory } from "./inventory-wire.ts";
 import type { RegistryLink } from "./outbox.ts";
-import { readEntries, readSaid } from "./said.ts";
+import { readSaid } from "./said.ts";
 import { textOfRef } from "./wire-refs.ts";
 
 export interface RegistryLinksDeps {
@@ -62,16 +63,15 @@ export function createRegistryLinks(deps: RegistryLinksDeps): RegistryLinks {
     attachments.set(nameOf(deployment, agent), { link, deployment, agent, session });
     deps.onAttached(attachments.size);
     log.debug({ deployment, agent, session, registry: link.peer }, "agent attached");
-    const entries = inventory && readEntries(inventory);
-    if (inventory === undefined || entries === undefined) {
+    const stated = inventory && readInventory(inventory);
+    if (stated === undefined) {
       // Nothing can be judged by an inventory that is not there: it comes with the next hello or beat.
       state.inventoried = inventory === undefined;
       malformed += inventory === undefined ? 0 : 1;
       turns.wake();
       return;
     }
-    const sequence = Number(inventory.sequence);
-    turns.say({ link, agent, session }, { kind: "inventory", sequence, entries });
+    turns.say({ link, agent, session }, { kind: "inventory", ...stated });
   }
 
   function detach(link: RegistryLink, detached: AgentDetached): void {

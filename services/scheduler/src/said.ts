@@ -4,15 +4,10 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { controlPlaneReasons, outcomeKindOf, outcomeReasonOf, reasonWord } from "@remex/domain";
-import {
-  type AgentEvent,
-  AttemptState,
-  DeclineReason,
-  type Inventory,
-  type Report,
-} from "@remex/proto/agent/v1";
+import { type AgentEvent, DeclineReason, type Report } from "@remex/proto/agent/v1";
 import { type Outcome, OutcomeKind, OutcomeReason, OutcomeSchema } from "@remex/proto/common/v1";
-import type { InventoryItem, ReportItem } from "@remex/store";
+import type { ReportItem } from "@remex/store";
+import { readInventory, type StatedInventory } from "./inventory-wire.ts";
 import { textOfRef } from "./wire-refs.ts";
 
 /** One thing that an agent said. */
@@ -43,11 +38,7 @@ export type Said =
       readonly number: number;
       readonly payload: Uint8Array;
     }
-  | {
-      readonly kind: "inventory";
-      readonly sequence: number;
-      readonly entries: InventoryItem["entries"];
-    };
+  | ({ readonly kind: "inventory" } & StatedInventory);
 
 const longestNoteBytes = 1_024;
 
@@ -86,9 +77,8 @@ export function readSaid({ event }: AgentEvent): Said | undefined {
       return { kind: "event", id, attempt, number, payload };
     }
     case "inventory": {
-      const { sequence } = event.value;
-      const entries = readEntries(event.value);
-      return entries && { kind: "inventory", sequence: Number(sequence), entries };
+      const stated = readInventory(event.value);
+      return stated && { kind: "inventory", ...stated };
     }
     default:
       return undefined;
@@ -146,22 +136,4 @@ function readReport(report: Report): ReportItem | undefined {
     started: false,
     ranMs: outcome.runTime === undefined ? 0 : Math.max(0, Math.round(durationMs(outcome.runTime))),
   };
-}
-
-const attemptStates: Readonly<Record<number, InventoryItem["entries"][number]["state"]>> = {
-  [AttemptState.ACCEPTED]: "ACCEPTED",
-  [AttemptState.STARTED]: "STARTED",
-  [AttemptState.ENDED]: "ENDED",
-};
-
-/** The entries of an inventory; undefined when one of them is malformed: then none can be judged. */
-export function readEntries(inventory: Inventory): InventoryItem["entries"] | undefined {
-  const entries: InventoryItem["entries"][number][] = [];
-  for (const entry of inventory.entries) {
-    const attempt = textOfRef(entry.attempt);
-    const state = attemptStates[entry.state];
-    if (attempt === undefined || state === undefined) return undefined;
-    entries.push({ id: entry.task, attempt, state });
-  }
-  return entries;
 }

@@ -21,6 +21,7 @@ import { createChangeFeed } from "./change-feed.ts";
 import { DeploymentTurns } from "./deployment-turns.ts";
 import { Outbox } from "./outbox.ts";
 import { type AuditNote, createRefusedReports } from "./refused-reports.ts";
+import { createQuarantineWatch } from "./quarantine-watch.ts";
 import { createRegistryLinks } from "./registry-links.ts";
 import { noMetrics, type SchedulerMetrics } from "./scheduler-metrics.ts";
 import { createStoreHealth } from "./store-health.ts";
@@ -70,6 +71,8 @@ interface WakeMessage {
   readonly lanes?: readonly string[];
   readonly giveup?: boolean;
   readonly cancels?: readonly string[];
+  /** Agents whose attempts were superseded: they are asked what they hold. */
+  readonly inventories?: readonly string[];
 }
 
 export function createScheduler(deps: SchedulerDeps): Scheduler {
@@ -85,6 +88,12 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     log,
     onAttached: (agents) => metrics.attached(agents),
   });
+  const quarantine = createQuarantineWatch({
+    ...deps,
+    agentsOf: (deployment) => deployments.get(deployment)?.agents,
+    ask: (deployment, agent, session, epoch) =>
+      tell(deployment, agent, session, inventoryRequestEvent("epoch_changed", epoch)),
+  });
   const sweeps = createSweeps({
     ...deps,
     metrics,
@@ -92,6 +101,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     tellCancels,
     askInventory: (deployment, agent, session) =>
       tell(deployment, agent, session, inventoryRequestEvent("kills_open")),
+    reviewQuarantine: quarantine.review,
     forwardRefused: refused.forward,
     onChanged: feed.note,
     onStore: health.note,
@@ -152,11 +162,15 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
   }
 
   function onWake(message: unknown): void {
-    const { deployment, lanes, giveup, cancels } = message as WakeMessage;
+    const { deployment, lanes, giveup, cancels, inventories = [] } = message as WakeMessage;
     if (giveup === true) void sweeps.giveUp(deployment);
     const turns = deployments.get(deployment);
     if (turns === undefined) return;
     if (lanes !== undefined) turns.wake(lanes);
+    for (const agent of inventories) {
+      const session = turns.agents.get(agent)?.session ?? "";
+      tell(deployment, agent, session, inventoryRequestEvent("superseded"));
+    }
     if (cancels?.some((agent) => turns.agents.get(agent) !== undefined)) {
       void sweeps.repeatCancels(deployment);
     }

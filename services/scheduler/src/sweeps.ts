@@ -33,6 +33,8 @@ export interface SweepsDeps {
   tellCancels(deployment: string, attempts: readonly HeldAttempt[]): void;
   /** Asks an agent for its inventory. */
   askInventory(deployment: string, agent: string, session: string): void;
+  /** Follows a deployment through the quarantine of a new epoch (D2). */
+  reviewQuarantine(deployment: string): Promise<void>;
   readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: SchedulerMetrics;
@@ -79,6 +81,7 @@ export function createSweeps(deps: SweepsDeps): Sweeps {
       log.warn({ deployment, reason: "offer_expired", count }, "offers expired unanswered");
       deps.onChanged(deployment);
     }
+    await deps.reviewQuarantine(deployment);
     await giveUpAll(deployment);
     await giveUpHeld(deployment);
     const turns = deps.existingTurns(deployment);

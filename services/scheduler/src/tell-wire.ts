@@ -77,8 +77,13 @@ export function cancelEvent(task: string, attempt: string): ServerEvent {
   return eventOf({ case: "cancel", value: { $typeName: "remex.agent.v1.Cancel", ...value } });
 }
 
-export function inventoryRequestEvent(reason: string): ServerEvent {
-  const value = { $typeName: "remex.agent.v1.InventoryRequest", reason } as const;
+/** `epoch` is stated when the agent may not know of it yet. */
+export function inventoryRequestEvent(reason: string, epoch = ""): ServerEvent {
+  const value = {
+    $typeName: "remex.agent.v1.InventoryRequest",
+    reason,
+    epoch: BigInt(epoch || "0"),
+  } as const;
   return eventOf({ case: "inventoryRequest", value });
 }
 

@@ -6,12 +6,12 @@ import type {
   AttemptNote,
   EventGroup,
   EventItem,
-  InventoryItem,
   ReportGroup,
   ReportItem,
   SubmitAnswer,
   SubmitItem,
 } from "@remex/store";
+import type { StatedInventory } from "./inventory-wire.ts";
 import type { Recipient } from "./outbox.ts";
 import type { Said } from "./said.ts";
 
@@ -41,7 +41,7 @@ export class TurnBatch {
   readonly notes: (AttemptNote & { readonly note: string })[] = [];
   /** Starts, by "task attempt". */
   readonly starts = new Map<string, AttemptNote & { readonly note: "" }>();
-  readonly inventories = new Map<string, InventoryItem & WithRecipient>();
+  readonly inventories = new Map<string, WithRecipient & { readonly said: StatedInventory }>();
 
   get empty(): boolean {
     return (
@@ -88,8 +88,7 @@ export class TurnBatch {
         return;
       }
       case "inventory": {
-        const { sequence, entries } = said;
-        this.inventories.set(name, { to, agent, session, sequence, entries });
+        this.inventories.set(name, { to, said });
         return;
       }
       default:

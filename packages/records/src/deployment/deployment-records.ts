@@ -15,6 +15,8 @@ export interface DeploymentRecord {
   /** Higher with every change of the heartbeat interval. */
   readonly intervalVersion: number;
   readonly createdAtMs: number;
+  /** Epoch of Redis in which it was made; 0 when that was not known. */
+  readonly createdEpoch: number;
 }
 
 /** A deployment together with what its projection needs. */
@@ -27,6 +29,8 @@ export interface NewDeployment {
   readonly displayName: string;
   readonly settings: DeploymentSettings;
   readonly nowMs: number;
+  /** Epoch of Redis as the caller knows it; absence means none. */
+  readonly epoch?: number;
 }
 
 export interface DeploymentChange {
@@ -94,6 +98,7 @@ async function createDeployment(db: Kysely<Tables>, input: NewDeployment) {
         revision: 1,
         projection: 1,
         interval_version: 1,
+        created_epoch: input.epoch ?? 0,
         created_at_ms: input.nowMs,
         updated_at_ms: input.nowMs,
       })
@@ -255,5 +260,6 @@ function toRecord(row: Selectable<Tables["deployments"]>): DeploymentRecord {
     projection: row.projection,
     intervalVersion: row.interval_version,
     createdAtMs: row.created_at_ms,
+    createdEpoch: row.created_epoch,
   };
 }

@@ -186,11 +186,21 @@ const agentControls: Migration = {
   },
 };
 
+const createdEpoch: Migration = {
+  async up(db: Kysely<unknown>): Promise<void> {
+    await db.schema
+      .alterTable("deployments")
+      .addColumn("created_epoch", "bigint", (column) => column.notNull().defaultTo(0))
+      .execute();
+  },
+};
+
 const provider: MigrationProvider = {
   getMigrations: async () => ({
     "0001_first_tables": firstTables,
     "0002_pepper_fingerprints": pepperFingerprints,
     "0003_agent_controls": agentControls,
+    "0004_created_epoch": createdEpoch,
   }),
 };
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The tables of the records store as Kysely sees them; times are milliseconds since 1970.
 
+import type { Generated } from "kysely";
+
 export interface Tables {
   deployments: DeploymentsTable;
   queues: QueuesTable;
@@ -27,6 +29,8 @@ interface DeploymentsTable {
   /** Counts changes of the row and of its queues; what a projection is compared by. */
   projection: number;
   interval_version: number;
+  /** Epoch of Redis in which the deployment was made; 0 when it was not known. */
+  created_epoch: Generated<number>;
   created_at_ms: number;
   updated_at_ms: number;
 }

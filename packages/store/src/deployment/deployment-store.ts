@@ -34,6 +34,11 @@ export interface DeploymentConfig {
   /** Empty when there is none. */
   readonly airflowApiUrl: string;
   readonly queues: readonly string[];
+  /**
+   * Epoch in which the deployment was made; "0" when it is not known. Made in a former one, it goes into
+   * quarantine (D2). Absence means the epoch of the projection.
+   */
+  readonly createdEpoch?: string;
 }
 
 /** A configuration as it was read, with the epoch that it was projected in. */
@@ -135,5 +140,6 @@ function fromFields(deployment: string, fields: Record<string, string>): Project
     maxEnded: number("maxEnded"),
     airflowApiUrl: fields.airflowApiUrl ?? "",
     queues: JSON.parse(fields.queues ?? "[]") as string[],
+    ...(fields.createdEpoch === undefined ? {} : { createdEpoch: fields.createdEpoch }),
   };
 }

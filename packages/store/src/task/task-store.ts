@@ -14,6 +14,7 @@ import {
   giveUpSession,
   listCancels,
   reconcileInventories,
+  reviewQuarantine,
   trimEnded,
 } from "./task-upkeep.ts";
 import {
@@ -45,6 +46,8 @@ export interface TaskStore {
   readonly settle: Call<typeof settleReports>;
   readonly expireOffers: Call<typeof expireOffers>;
   readonly reconcile: Call<typeof reconcileInventories>;
+  /** Whether offers are held back after a failover, restore or wipe; ends that when it is over (D2). */
+  readonly reviewQuarantine: Call<typeof reviewQuarantine>;
   readonly giveUp: Call<typeof giveUpSession>;
   /** Gives held work up that is due (H1). */
   readonly expireHolds: Call<typeof expireHolds>;
@@ -78,6 +81,7 @@ export function createTaskStore(store: Store, now: () => number | "" = () => "")
     settle: bind(settleReports),
     expireOffers: bind(expireOffers),
     reconcile: bind(reconcileInventories),
+    reviewQuarantine: bind(reviewQuarantine),
     giveUp: bind(giveUpSession),
     expireHolds: bind(expireHolds),
     readRefused: bind(readRefused),

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The functions that keep tasks and agents in step: inventories, losses, cancels and sweeps, declared once.
 
-import type { TaskStateName } from "@remex/domain";
+import type { OnLost, TaskStateName } from "@remex/domain";
 import { parseJson, type TaskCall, taskFunction } from "./task-call.ts";
 
 /** Names an attempt and who holds it. */
@@ -30,7 +30,25 @@ export interface InventoryItem {
     readonly id: string;
     readonly attempt: string;
     readonly state: "ACCEPTED" | "STARTED" | "ENDED";
+    /** What an attempt of an older epoch is rebuilt from; absence means that it is not to be adopted. */
+    readonly facts?: RebuildFacts;
   }[];
+  /** False when it was taken before its agent knew of this epoch; absence means true. */
+  readonly ofEpoch?: boolean;
+}
+
+/** What an agent knows of a task that the store may have lost (S6). */
+export interface RebuildFacts {
+  readonly key: string;
+  /** SHA-256 of the submission, 32 bytes. */
+  readonly digest: Uint8Array;
+  readonly queue: string;
+  readonly lane: string;
+  readonly slotCost: number;
+  readonly onLost: OnLost;
+  /** Absence of these means that the deployment decides. */
+  readonly onCut?: "CONTINUE" | "ABORT";
+  readonly lostAfterMs?: number;
 }
 
 export interface InventoryJudgement {
@@ -47,11 +65,14 @@ export const reconcileInventories = taskFunction<
   name: "reconcile_inventories_v1",
   args: ({ inventories }) => [
     JSON.stringify(
-      inventories.map(({ agent, session, sequence, entries }) => [
+      inventories.map(({ agent, session, sequence, entries, ofEpoch }) => [
         agent,
         session,
         sequence,
-        entries.map(({ id, attempt, state }) => [id, attempt, state]),
+        entries.map(({ id, attempt, state, facts }) =>
+          facts === undefined ? [id, attempt, state] : [id, attempt, state, packFacts(facts)],
+        ),
+        ofEpoch === false ? 0 : 1,
       ]),
     ),
   ],
@@ -64,6 +85,37 @@ export const reconcileInventories = taskFunction<
       }),
     ),
   }),
+});
+
+function packFacts({ key, digest, queue, lane, ...policies }: RebuildFacts) {
+  const { slotCost, onLost, onCut, lostAfterMs } = policies;
+  const set: Record<string, string> = {};
+  // In the form in which a submission is stored: what is usual is left out.
+  if (slotCost !== 1) set.slotCost = String(slotCost);
+  if (onLost !== "REQUEUE") set.onLost = onLost;
+  if (onCut !== undefined) set.onCut = onCut;
+  if (lostAfterMs !== undefined) set.lostAfterMs = String(lostAfterMs);
+  return { key, digest: Buffer.from(digest).toString("hex"), queue, lane, set };
+}
+
+/** How a deployment stands after a failover, restore or wipe (D2). */
+export const reviewQuarantine = taskFunction<
+  TaskCall & { readonly most: number },
+  | { readonly kind: "none" }
+  | {
+      readonly kind: "quarantine";
+      /** Time that it lasts at least. */
+      readonly leftMs: number;
+      /** Agents that have not said yet what they hold. */
+      readonly awaited: readonly string[];
+    }
+>({
+  name: "review_quarantine_v1",
+  args: ({ most }) => [most],
+  parse: (reply) => {
+    const [open, leftMs, awaited] = parseJson<[number, number, string[]]>(reply);
+    return open === 0 ? { kind: "none" } : { kind: "quarantine", leftMs, awaited };
+  },
 });
 
 export const giveUpSession = taskFunction<

@@ -32,6 +32,8 @@ import type { Projector } from "./projector.ts";
 export interface DeploymentHandlerDeps {
   readonly records: Pick<Records, "deployments">;
   readonly projector: Pick<Projector, "project">;
+  /** Epoch of the store; empty while it is not known. */
+  epoch(): string;
   readonly clock: Clock;
 }
 
@@ -51,6 +53,7 @@ export function createDeploymentHandlers(
         displayName: parsePrintable("display_name", request.displayName, longestDisplayName),
         settings: requireSettings(applySettings(defaultDeploymentSettings, request.settings)),
         nowMs: deps.clock.wallMs(),
+        epoch: Number(deps.epoch() || "0"),
       };
       const result = await withRecords(deps.records.deployments.create(input));
       if (result.kind === "exists" && !isSame(result.record, input)) {

@@ -104,5 +104,6 @@ export function configOf(record: DeploymentProjectionRecord): DeploymentConfig {
     maxEnded: settings.maxEndedTasks,
     airflowApiUrl: settings.airflowApiUrl,
     queues: record.queues,
+    createdEpoch: String(record.createdEpoch),
   };
 }

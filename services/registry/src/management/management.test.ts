@@ -87,6 +87,7 @@ beforeEach(async () => {
     store,
     tasks: { depths },
     sessions: createSessionStore(core),
+    epoch: () => core.epoch.current(),
     clock,
     log: createSilentLogger(),
   });
@@ -114,6 +115,8 @@ describe("deployments", () => {
       settings: { maxSlotCost: 1_000, maxAgentTokens: 50, maxPayloadBytes: 262_144, brake: true },
     });
     expect(await store.load("default")).toMatchObject({
+      // It was made in this epoch, so that it has no quarantine (PROTOCOL D2).
+      createdEpoch: await connections.commands.get("rmx:global:epoch"),
       heartbeatMs: 10_000,
       leaseMs: 20_000,
       limitMs: 30_000,

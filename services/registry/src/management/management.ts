@@ -15,6 +15,8 @@ export interface ManagementDeps {
   readonly store: DeploymentStore;
   readonly tasks: Pick<TaskStore, "depths">;
   readonly sessions: Pick<SessionStore, "list" | "loadControlsMarker" | "projectControls">;
+  /** Epoch of the store; empty while it is not known. */
+  epoch(): string;
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -24,6 +24,7 @@ export function createRegistryRole(context: RoleContext): Role {
     store: context.deployments,
     tasks: context.tasks,
     sessions: context.sessions,
+    epoch: () => context.store.epoch.current(),
     clock,
     log,
   });

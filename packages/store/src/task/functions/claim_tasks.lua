@@ -13,6 +13,7 @@ local limit_ms = tonumber(redis.call('HGET', KEYS[1], 'limitMs') or 30000)
 
 -- I6, S3: the session is open and the agent may get offers by the store; S8: slots are counted in the store.
 local function why_unfit(agent, session)
+  if call.quarantined then return 'quarantine' end
   local v = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'availability', 'health', 'beatAtMs')
   if v[1] ~= session or v[2] ~= 'OPEN' then return 'session_over' end
   if v[3] and v[3] ~= 'SCHEDULABLE' then return 'not_schedulable' end

@@ -25,7 +25,7 @@ local function judge(agent, session, problem, on_cut, accept)
   if not row or row.session ~= session then return 'attempt_stale' end
   if row.stage ~= 'OFFERED' then
     -- Confirmed before. A refusal must not give it up, since the first confirm may be starting it.
-    if problem then return 'none' end
+    if problem or call.quarantined then return 'none' end
     return 'confirm'
   end
   if problem then

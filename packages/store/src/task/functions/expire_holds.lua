@@ -5,6 +5,8 @@
 -- Events: one history entry; wake-ups.
 local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
+-- Whoever holds a newer attempt may not have said so yet (D2).
+if call.quarantined then return '[]' end
 local given = {}
 for _, id in ipairs(redis.call('ZRANGEBYSCORE', call.tag .. ':holds', '-inf', call.now, 'LIMIT', 0, ARGV[3])) do
   local _, row = task.current(call, id, '', '')

@@ -3,11 +3,12 @@
 -- Callers: scheduler.
 -- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] agent, ARGV[4] session, ARGV[5] why it ended,
 -- ARGV[6] when it ended (ms), ARGV[7] most attempts.
--- Returns a refusal, 'alive' when the session is not over, or JSON {given up, held, left 0|1}: with left the call is
+-- Returns a refusal, 'alive' when the session is not over or the deployment is in quarantine (D2), or JSON {given up, held, left 0|1}: with left the call is
 -- repeated.
 -- Events: one history entry; wake-ups.
 local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
+if call.quarantined then return 'alive' end
 local agent, session, reason, ended_at, most = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7])
 local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'health', 'lostAfterMs')
 if standing[1] == session and standing[2] ~= 'ENDED' then return 'alive' end

@@ -17,11 +17,16 @@ function task.begin(config_key, epoch, now)
   local refusal = core.refusal(config_key, epoch)
   if refusal then return nil, refusal end
   local tag, at = string.sub(config_key, 1, -8), core.now_ms(now)
-  return {
-    tag = tag, task_prefix = tag .. ':task:', epoch = epoch, now = at, now_text = string.format('%.0f', at),
-    changes = {}, change_fields = 0, counts = {}, enqueued = {}, released = {}, freed = {}, offered = {}, ended = {},
-    cancels = {}, unheld = {},
-  }
+  local function fresh()
+    return {
+      tag = tag, task_prefix = tag .. ':task:', epoch = epoch, now = at, now_text = string.format('%.0f', at),
+      changes = {}, change_fields = 0, counts = {}, enqueued = {}, released = {}, freed = {}, offered = {}, ended = {},
+      cancels = {}, unheld = {}, superseded = {},
+    }
+  end
+  local call = fresh()
+  call.quarantined = task.quarantined(call, config_key, fresh)
+  return call
 end
 
 function task.key(call, id) return call.task_prefix .. id end
@@ -42,7 +47,7 @@ function task.count(call, name, delta)
 end
 
 -- Frees what an attempt held; held work has given its slots back before (H1).
-local function release(call, row)
+function task.release(call, row)
   local agent = row.agent
   local ids = call.released[agent]
   if not ids then
@@ -92,12 +97,16 @@ end
 -- and values; `outcome`, `exit` and `message` are for the history.
 function task.conclude(call, row, stage, reason, state, counter, task_reason, set, outcome, exit, message)
   local id, key = row.id, row.key
+  if state == 'QUEUED' and redis.call('HEXISTS', key, 'rebuilt') == 1 then
+    -- It was rebuilt from an agent's word after the store was lost, and nobody has submitted its work again.
+    state, counter, task_reason = 'FAILED', nil, 'work_unknown'
+  end
   set = set or {}
   local last = #set
   set[last + 1], set[last + 2], set[last + 3], set[last + 4] = 'state', state, 'stage', stage
   set[last + 5], set[last + 6] = state == 'QUEUED' and 'attemptEndedAtMs' or 'endedAtMs', call.now_text
   if reason then set[last + 7], set[last + 8] = 'attemptReason', reason end
-  release(call, row)
+  task.release(call, row)
   task.count(call, row.state, -1)
   task.count(call, state, 1)
   if row.cancel_wished then call.cancels[#call.cancels + 1] = id end

@@ -1,13 +1,28 @@
 -- Compares what agents hold with what the store holds for them (S6, S7), and binds what is current to their
--- session, held work too (H1).
+-- session, held work too (H1). After a loss of the store, what runs newer than the store knows is adopted (D2).
 -- Callers: scheduler.
 -- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] JSON list of {agent, session, sequence,
--- list of {id, attempt, ACCEPTED|STARTED|ENDED}}.
+-- list of {id, attempt, ACCEPTED|STARTED|ENDED, facts?}, 1 when it was taken in this epoch, else 0}. Facts rebuild a
+-- task: {key, digest in hex, queue, lane, set: {field: text}}; stated for attempts of older epochs alone.
 -- Returns a refusal, or a JSON list with, per inventory, {verdicts, wished}: a verdict KEEP, KILL or REPORT per entry,
 -- and a list of {id, attempt} whose cancel is wished.
--- Events: one history entry; wake-ups.
+-- Events: one history entry; wake-ups; one that names agents whose attempts were superseded.
 local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
+
+local config = redis.call('HMGET', KEYS[1], 'queues', 'maxSlotCost', 'onCut')
+local queues = { default = true }
+for _, queue in ipairs(cjson.decode(config[1] or '[]')) do queues[queue] = true end
+
+-- What the agent says is believed as far as a submission could have said it.
+local function adopted(row, agent, session, entry, standing)
+  local facts = entry[4]
+  if not facts or not queues[facts.queue] then return nil end
+  if tonumber(facts.set.slotCost or 1) > tonumber(config[2] or 1000) then return nil end
+  if not task.is_lost_attempt(call, row, entry[2], facts) then return nil end
+  local aborts = standing.kind == 'TRIGGERER' and 'ABORT' or task.stated(standing.on_cut, config[3])
+  return task.adopt(call, row, agent, session, entry[2], facts, aborts)
+end
 
 local function lost_at_no_cost(row)
   task.conclude(call, row, 'LOST', 'not_in_inventory', task.at_no_cost(row))
@@ -52,10 +67,12 @@ local answers = {}
 for _, inventory in ipairs(cjson.decode(ARGV[3])) do
   local agent, session, sequence = inventory[1], inventory[2], inventory[3]
   local verdicts, wished, named = {}, {}, {}
-  local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'instanceFrom')
+  local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'instanceFrom', 'kind', 'onCut')
   local current = standing[1] == session and standing[2] ~= 'ENDED'
+  standing.kind, standing.on_cut = standing[4], standing[5]
   for i, entry in ipairs(inventory[4]) do
-    local row = task.current(call, entry[1], agent, entry[2])
+    local row, read = task.current(call, entry[1], agent, entry[2])
+    if current and not row and entry[3] ~= 'ACCEPTED' then row = adopted(read, agent, session, entry, standing) end
     -- A session that is over binds and gives up nothing; its agent will say it again in its next one.
     verdicts[i] = current and judge_entry(row, session, entry[3]) or (entry[3] == 'ENDED' and 'REPORT' or row and 'KEEP' or 'KILL')
     if row then named[entry[1]] = true end
@@ -68,7 +85,9 @@ for _, inventory in ipairs(cjson.decode(ARGV[3])) do
       if row then judge_absent(row, session, sequence, standing[3]) end
     end
   end
+  if current and call.quarantined and inventory[5] == 1 then redis.call('SADD', call.tag .. ':inventoried', agent) end
   answers[#answers + 1] = '[' .. core.list(verdicts) .. ',' .. core.list(wished) .. ']'
 end
 task.finish(call)
+if #call.superseded > 0 then task.wake(call, { inventories = call.superseded }) end
 return '[' .. table.concat(answers, ',') .. ']'

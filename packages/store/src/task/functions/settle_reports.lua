@@ -79,7 +79,10 @@ for _, group in ipairs(groups) do
     local outcome = string.sub(bytes, at, at + report[8] - 1)
     at = at + report[8]
     local row, read = task.current(call, report[1], agent, report[2])
-    if not row or row.stage == 'OFFERED' then
+    if call.quarantined then
+      -- Another agent may still bring a newer attempt (D2): then this result is stale.
+      answers[#answers + 1] = { 'RETRY', '', 'quarantine' }
+    elseif not row or row.stage == 'OFFERED' then
       answers[#answers + 1] = refuse(read, report, agent)
     elseif ending then
       answers[#answers + 1] = 'RETRY'

@@ -21,9 +21,14 @@ local QUEUED = { 'queued' }
 
 -- A task that was trimmed is remembered by its digest and its state for a while.
 local function existing(key, item, digest, spec)
-  local v = redis.call('HMGET', key, 'digest', 'state', 'remembered')
+  local v = redis.call('HMGET', key, 'digest', 'state', 'remembered', 'rebuilt')
   if not v[1] then return nil end
   if v[1] ~= digest then return { 'conflict' } end
+  if v[4] then
+    -- Its agent has brought it back after a loss of the store; this is what it lacks (S6).
+    redis.call('HSET', key, 'spec', spec, 'lane', item[3], unpack(item[10]))
+    redis.call('HDEL', key, 'rebuilt')
+  end
   if v[2] == 'QUEUED' and item[9] == 1 then redis.call('HSET', key, 'spec', spec) end
   return { 'existing', v[2] or v[3] }
 end

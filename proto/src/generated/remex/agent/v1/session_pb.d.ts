@@ -775,6 +775,15 @@ export declare type Inventory = Message<"remex.agent.v1.Inventory"> & {
    * @generated from field: bytes digest = 3;
    */
   digest: Uint8Array;
+
+  /**
+   * Greatest epoch that the agent had seen when it took the inventory. In a new epoch the inventory
+   * counts when it names it: by then un-started accepts of older epochs were dropped (PROTOCOL D2).
+   * Zero means none.
+   *
+   * @generated from field: uint64 epoch_seen = 4;
+   */
+  epochSeen: bigint;
 };
 
 /**
@@ -806,6 +815,15 @@ export declare type InventoryJson = {
    * @generated from field: bytes digest = 3;
    */
   digest?: string;
+
+  /**
+   * Greatest epoch that the agent had seen when it took the inventory. In a new epoch the inventory
+   * counts when it names it: by then un-started accepts of older epochs were dropped (PROTOCOL D2).
+   * Zero means none.
+   *
+   * @generated from field: uint64 epoch_seen = 4;
+   */
+  epochSeen?: string;
 };
 
 /**
@@ -2723,6 +2741,14 @@ export declare type InventoryRequest = Message<"remex.agent.v1.InventoryRequest"
    * @generated from field: string reason = 1;
    */
   reason: string;
+
+  /**
+   * Epoch of the store, with "epoch_changed". Greater than the agent's own: its un-started accepts are
+   * void. Zero means not stated.
+   *
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch: bigint;
 };
 
 /**
@@ -2737,6 +2763,14 @@ export declare type InventoryRequestJson = {
    * @generated from field: string reason = 1;
    */
   reason?: string;
+
+  /**
+   * Epoch of the store, with "epoch_changed". Greater than the agent's own: its un-started accepts are
+   * void. Zero means not stated.
+   *
+   * @generated from field: uint64 epoch = 2;
+   */
+  epoch?: string;
 };
 
 /**
