@@ -170,7 +170,6 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         changes: recorder.changes,
         final,
       };
-      // biome-ignore lint/style/noProcessEnv: tests have no configuration of their own
       const kept = process.env.REMEX_FAULTS_HISTORY;
       if (kept !== undefined) writeFileSync(kept, JSON.stringify(history));
       return judge(history, { onCut: options.onCut ?? "CONTINUE", slackMs: 150 });
