@@ -5,8 +5,10 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { chanceOf, type Report, type Scenario } from "./scenario.ts";
 import { killAgents, killEverything, killRedis, killServices } from "./scenarios/kills.ts";
+import { outage200, outage1000 } from "./scenarios/outages.ts";
 import { partitionsAbort, partitionsContinue, partitionsHeld } from "./scenarios/partitions.ts";
 import { pauseAgent, pauseAgentAbort, pauseRunner } from "./scenarios/pauses.ts";
+import { flushAll, promotion } from "./scenarios/redis-losses.ts";
 
 const scenarios: readonly Scenario[] = [
   killServices,
@@ -19,6 +21,10 @@ const scenarios: readonly Scenario[] = [
   partitionsContinue,
   partitionsAbort,
   partitionsHeld,
+  outage200,
+  outage1000,
+  flushAll,
+  promotion,
 ];
 
 const { values, positionals } = parseArgs({

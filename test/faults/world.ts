@@ -3,7 +3,6 @@
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { AgentHealth } from "@remex/proto/health/v1";
@@ -13,14 +12,13 @@ import { operatorOf } from "../kit/operator.ts";
 import { createTempDir } from "../kit/places.ts";
 import { waitFor } from "../kit/wait.ts";
 import { type Judgement, judge } from "./checker.ts";
-import { type FinalTask, readJournals } from "./history.ts";
+import { readJournals } from "./history.ts";
 import { type Recorder, startRecorder } from "./recorder.ts";
 import { createSiteAgent, type SiteAgent } from "./site.ts";
 import { startTcpProxy, type TcpProxy } from "./tcp-proxy.ts";
+import { createWork } from "./work.ts";
 
 const deployment = "faults";
-const taskFile = fileURLToPath(new URL("./task.py", import.meta.url));
-const ended: ReadonlySet<string> = new Set(["SUCCEEDED", "FAILED", "CANCELED"]);
 
 /** Two of each service that agents and tasks depend on. */
 export const twoOfEach: Layout = {
@@ -45,6 +43,8 @@ export interface WorldOptions {
   /** How long each task runs, in seconds. */
   readonly taskSeconds: (number: number) => number;
   readonly onCut?: "CONTINUE" | "ABORT";
+  /** Submits what has not ended again when the store lost its history, as Airflow's executor does. */
+  readonly resubmit?: boolean;
 }
 
 export interface World extends AsyncDisposable {
@@ -96,44 +96,14 @@ export async function startWorld(options: WorldOptions): Promise<World> {
   }
   for (const agent of agents) agent.start();
   const recorder = startRecorder(plane.url, plane.adminKey, deployment);
-  const submitted: string[] = [];
   const healthy = async () =>
     (await operator.agents.listAgents({ deployment })).agents.filter(
       ({ health }) => health === AgentHealth.HEALTHY,
     ).length;
   await waitFor(async () => (await healthy()) === options.agents, { what: "healthy agents" });
 
-  let number = 0;
-  /** Repeated with the same key until it is acknowledged: that is the promise that is tested. */
-  async function submitOne(): Promise<void> {
-    const own = number++;
-    const seconds = String(options.taskSeconds(own));
-    const argv = ["python3", "-S", "-E", taskFile, journals, seconds];
-    const spec = { maxRecoveries: 500, work: commandOf(argv) };
-    submitted.push(
-      await waitFor(() => operator.submit(spec, `task-${own}`), {
-        what: `acknowledgement of task ${own}`,
-        timeoutMs: 120_000,
-      }),
-    );
-  }
-
-  /** Ids that have not been heard to end. */
-  function unfinished(): number {
-    const done = new Set(
-      recorder.changes.filter(({ state }) => ended.has(state)).map((c) => c.task),
-    );
-    return submitted.filter((task) => !done.has(task)).length;
-  }
-
-  async function finals(): Promise<FinalTask[]> {
-    const found = await recorder.read(submitted);
-    const open = found.filter(({ state }) => !ended.has(state));
-    if (open.length + submitted.length - found.length === 0) return found;
-    throw new Error(
-      `${open.length} tasks are open, ${submitted.length - found.length} unknown: ${JSON.stringify(open.slice(0, 3))}`,
-    );
-  }
+  const work = createWork({ operator, recorder, journals, taskSeconds: options.taskSeconds });
+  const { submitted } = work;
 
   return {
     plane,
@@ -150,12 +120,17 @@ export async function startWorld(options: WorldOptions): Promise<World> {
         over = true;
       });
       while (!over) {
-        if (unfinished() < most) await submitOne();
+        if (options.resubmit) await work.submitLostAgain();
+        if (work.unfinished().length < most) await work.submitOne();
         else await new Promise((resolve) => setTimeout(resolve, 20));
       }
       await until;
     },
     judge: async (healMs) => {
+      const finals = async () => {
+        if (options.resubmit) await work.submitLostAgain();
+        return work.finals();
+      };
       const final = await waitFor(finals, {
         what: "the end of every task",
         timeoutMs: healMs,
@@ -182,8 +157,4 @@ export async function startWorld(options: WorldOptions): Promise<World> {
       await folder[Symbol.asyncDispose]();
     },
   };
-}
-
-function commandOf(argv: string[]) {
-  return { case: "command" as const, value: { argv } };
 }
