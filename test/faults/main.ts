@@ -9,6 +9,8 @@ import { outage200, outage1000 } from "./scenarios/outages.ts";
 import { partitionsAbort, partitionsContinue, partitionsHeld } from "./scenarios/partitions.ts";
 import { pauseAgent, pauseAgentAbort, pauseRunner } from "./scenarios/pauses.ts";
 import { flushAll, promotion } from "./scenarios/redis-losses.ts";
+import { registryCut } from "./scenarios/registry-cut.ts";
+import { siteCut31, siteCut240 } from "./scenarios/site-cut.ts";
 
 const scenarios: readonly Scenario[] = [
   killServices,
@@ -25,6 +27,9 @@ const scenarios: readonly Scenario[] = [
   outage1000,
   flushAll,
   promotion,
+  registryCut,
+  siteCut31,
+  siteCut240,
 ];
 
 const { values, positionals } = parseArgs({

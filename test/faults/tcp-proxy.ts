@@ -9,6 +9,8 @@ export type Weather = "fair" | "cut" | "cutToTarget" | "cutToClient" | "refuse";
 export interface TcpProxy extends AsyncDisposable {
   readonly port: number;
   setWeather(weather: Weather): void;
+  /** Whose connections the weather meets: all (default), or those from these local ports of clients. */
+  setVictims(meets: ((clientPort: number) => boolean) | undefined): void;
   /** Where new connections go; the first that answers is taken, beginning at another one each time. */
   setTargets(ports: readonly number[]): void;
   /** Ends every connection at once. */
@@ -19,17 +21,20 @@ export interface TcpProxy extends AsyncDisposable {
 
 interface Pair {
   readonly client: Socket;
+  readonly clientPort: number;
   target: Socket | undefined;
 }
 
 export async function startTcpProxy(targets: readonly number[]): Promise<TcpProxy> {
   let weather: Weather = "fair";
+  let victims: ((clientPort: number) => boolean) | undefined;
   let ports = targets;
   let turn = 0;
   const pairs = new Set<Pair>();
   const harm = { heldBytes: 0, refused: 0, cut: 0 };
-  const toTarget = () => weather === "cut" || weather === "cutToTarget";
-  const toClient = () => weather === "cut" || weather === "cutToClient";
+  const meets = (pair: Pair) => victims === undefined || victims(pair.clientPort);
+  const toTarget = (pair: Pair) => (weather === "cut" || weather === "cutToTarget") && meets(pair);
+  const toClient = (pair: Pair) => (weather === "cut" || weather === "cutToClient") && meets(pair);
 
   function end(pair: Pair): void {
     pairs.delete(pair);
@@ -37,18 +42,19 @@ export async function startTcpProxy(targets: readonly number[]): Promise<TcpProx
     pair.target?.destroy();
   }
 
-  function apply({ client, target }: Pair): void {
+  function apply(pair: Pair): void {
+    const { client, target } = pair;
     if (target === undefined) return;
-    if (toTarget()) client.pause();
+    if (toTarget(pair)) client.pause();
     else client.resume();
-    if (toClient()) target.pause();
+    if (toClient(pair)) target.pause();
     else target.resume();
   }
 
-  function pass(pair: Pair, from: Socket, to: Socket, held: () => boolean): void {
+  function pass(pair: Pair, from: Socket, to: Socket, held: (pair: Pair) => boolean): void {
     from.on("data", (bytes) => {
       // Read just before the pause took effect: it waits at the far end of the pause.
-      if (held()) {
+      if (held(pair)) {
         harm.heldBytes += bytes.length;
         from.unshift(bytes);
         from.pause();
@@ -81,7 +87,7 @@ export async function startTcpProxy(targets: readonly number[]): Promise<TcpProx
   }
 
   const server: Server = createServer({ noDelay: true }, (client) => {
-    const pair: Pair = { client, target: undefined };
+    const pair: Pair = { client, clientPort: client.remotePort ?? 0, target: undefined };
     pairs.add(pair);
     client.on("error", () => end(pair));
     client.once("close", () => end(pair));
@@ -113,6 +119,10 @@ export async function startTcpProxy(targets: readonly number[]): Promise<TcpProx
     harm,
     setWeather: (next) => {
       weather = next;
+      for (const pair of pairs) apply(pair);
+    },
+    setVictims: (next) => {
+      victims = next;
       for (const pair of pairs) apply(pair);
     },
     setTargets: (next) => {
