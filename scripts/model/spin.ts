@@ -55,12 +55,12 @@ export async function runVariant(variant: Variant): Promise<Outcome> {
     const flags = variant.flags.split(" ").filter((flag) => flag !== "");
     await run("spin", [...flags, "-a", source], dir, bound.limitMs);
     const liveness = flags.includes("-DLIVENESS");
-    const search = liveness ? [] : ["-DSAFETY", "-DNOFAIR"];
+    const search = liveness ? ["-DNP", "-DNOFAIR"] : ["-DSAFETY", "-DNOFAIR"];
     const memory = ["-DCOLLAPSE", `-DMEMLIM=${bound.memoryMb}`, "-DVECTORSZ=2048"];
     const compile = [bound.optimise, "-w", ...search, ...memory, "-o", "pan", "pan.c"];
     await run("gcc", compile, dir, bound.limitMs);
     const startedMs = performance.now();
-    const options = [`-m${depthLimit}`, `-w${bound.table}`, ...(liveness ? ["-a"] : [])];
+    const options = [`-m${depthLimit}`, `-w${bound.table}`, ...(liveness ? ["-l"] : [])];
     const output = await run("./pan", options, dir, bound.limitMs);
     keepTrail(variant, dir);
     return readOutcome(output, (performance.now() - startedMs) / 1_000);
@@ -112,7 +112,8 @@ function verdictOf(output: string): string {
     const number = /\((\d+)==0\)+$/.exec(broken)?.[1];
     return number === undefined ? `breaks ${broken}` : nameOf(Number(number));
   }
-  if (/acceptance cycle/.test(output)) return "I14";
+  // Stuck with work left, or busy for ever without getting anywhere.
+  if (/pan:\d+: (invalid end state|non-progress cycle)/.test(output)) return "I14";
   if (/errors: 0/.test(output) && !/Search not completed|out of time/.test(output)) return "passes";
   const why = /out of time|out of memory|max search depth too small/.exec(output)?.[0];
   return `unfinished: ${why ?? output.slice(-300)}`;
