@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real control plane, real Redis, real triggerers and workers: built-in triggers, their events, and what becomes
 // of them when their agent is killed or stands still.
+
+import { writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { writeFile } from "node:fs/promises";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { formatRef, refFromWire } from "@remex/domain";
 import { AgentKind } from "@remex/proto/common/v1";

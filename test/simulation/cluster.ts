@@ -16,8 +16,8 @@ import {
 import { type ClientPart, type ClientWatcher, startClient } from "./parts/client-part.ts";
 import { type SimRole, startService } from "./parts/service-part.ts";
 import { type IssuedToken, startTokens, type TokenPart } from "./parts/token-part.ts";
-import type { RedisEngine } from "./redis/redis-engine.ts";
 import { useNetwork } from "./redis/redis-client.ts";
+import type { RedisEngine } from "./redis/redis-engine.ts";
 import { SimRedis, type StoreWatcher } from "./redis/sim-redis.ts";
 import { useGrpcNetwork } from "./wire/grpc-wire.ts";
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // One seed from its beginning to its end.
 
+import { type Bench, closeCluster, createCluster } from "./cluster.ts";
 import { Trace } from "./engine/trace.ts";
 import { World } from "./engine/world.ts";
-import { type Bench, closeCluster, createCluster } from "./cluster.ts";
 import type { StoreCall } from "./parts/service-part.ts";
 import { watchWork } from "./parts/task-program.ts";
 

@@ -10,7 +10,7 @@ import {
   type MonitorEvent,
   type VerdictLinkEvent,
 } from "@remex/proto/health/v1";
-import { createMetrics, createSilentLogger, createSystemClock } from "@remex/runtime";
+import { createMetrics, createSilentLogger, createSystemClock, type Metrics } from "@remex/runtime";
 import { createFakeClock, type FakeClock } from "@remex/runtime/testing";
 import {
   type SessionFixture,
@@ -25,6 +25,7 @@ let store: SessionFixture;
 let clock: FakeClock;
 let monitor: HealthMonitor;
 let renewCalls: number;
+let metrics: Metrics;
 
 beforeAll(async () => {
   store = await startSessionFixture();
@@ -35,6 +36,7 @@ beforeEach(async () => {
   await store.project("dep");
   store.nowMs = 1_000_000;
   clock = createFakeClock();
+  metrics = createMetrics({ withProcess: false });
   renewCalls = 0;
   monitor = createHealthMonitor({
     replica: "monitor-1",
@@ -51,7 +53,7 @@ beforeEach(async () => {
     epoch: () => store.epoch,
     clock,
     log: createSilentLogger(),
-    metrics: createMetrics({ withProcess: false }),
+    metrics,
   });
 });
 
@@ -163,6 +165,27 @@ describe("beats", () => {
     link.send([beat("a", session, 2)]);
     await until(() => of(heard, "acknowledged").length === 1);
     expect(of(heard, "acknowledged")).toMatchObject([{ ack: { sequence: 2n } }]);
+  });
+
+  it("PROTOCOL-L1: that renew nothing are counted by their reason", async () => {
+    const old = await open("a");
+    await store.sessions.leave("dep", "a", requireRef(old), true);
+    const session = await open("a");
+    const ending = await open("b");
+    await store.sessions.beginEnding("dep", "deleted", [{ agent: "b" }]);
+    const { link, heard } = beatLink();
+    link.send([
+      beat("a", session, 5),
+      beat("a", session, 4),
+      beat("a", old, 9),
+      beat("b", ending, 1),
+      beat("nobody", session, 1),
+    ]);
+    await until(() => of(heard, "acknowledged").length + of(heard, "refused").length === 5);
+    const text = await metrics.text();
+    for (const reason of ["out_of_order", "session_ended", "session_ending", "session_unknown"]) {
+      expect(text).toContain(`monitor_idle_beats_total{reason="${reason}"} 1`);
+    }
   });
 
   it("that name no session are dropped and counted", async () => {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The registry: ends agents' streams and joins them to monitors, schedulers, tokens and the store.
 import type { Client, ConnectRouter } from "@connectrpc/connect";
+import type { Metadata } from "@grpc/grpc-js";
 import { remexError } from "@remex/domain";
 import type { Hello } from "@remex/proto/agent/v1";
 import { AgentService } from "@remex/proto/registry/v1";
@@ -26,9 +27,11 @@ import { openAgentsDoor } from "./agents-door.ts";
 import type { MonitorLink } from "./links/beat-relay.ts";
 import { followPeers } from "./links/peer-targets.ts";
 import { createStreamDowns } from "./links/stream-downs.ts";
+import { createTurnedAway, type TurnedAway } from "./links/turned-away.ts";
 import type { SchedulerLink } from "./links/work-relay.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createRegistryReadiness } from "./registry-readiness.ts";
+import { readSessionCredential } from "./session/agent-credentials.ts";
 import { createDeploymentConfigs } from "./session/deployment-configs.ts";
 import type { LiveSession } from "./session/live-session.ts";
 import { createLiveSessions } from "./session/live-sessions.ts";
@@ -105,6 +108,7 @@ class RunningRegistry implements Registry {
   readonly #links: ReturnType<typeof createSessionLinks>;
   readonly #side: ReturnType<typeof createSideServices>;
   readonly #downs: ReturnType<typeof createStreamDowns>;
+  readonly #turnedAway: TurnedAway;
   readonly #changes: ReturnType<typeof createStoreChanges>;
   readonly #tokenWatch: ReturnType<typeof createTokenWatch>;
   readonly #timers: CancelTimer[] = [];
@@ -131,6 +135,11 @@ class RunningRegistry implements Registry {
     });
     this.#side = createSideServices({ ...deps, live, configs });
     this.#downs = createStreamDowns(replica, sessions, this.#warn("noting streams that ended"));
+    this.#turnedAway = createTurnedAway({
+      sessions,
+      knows: (deployment) => configs.known(deployment) !== undefined,
+      onFailure: this.#warn("noting agents that were turned away"),
+    });
     this.#changes = createStoreChanges({
       ...{ live, sessions },
       onChanged: (session, record) => this.#links.conduct.changed(session, record),
@@ -205,8 +214,19 @@ class RunningRegistry implements Registry {
         onEvents: (session, events) => this.#links.conduct.events(session, events),
         onGone: (session) => this.#onGone(session),
         onForeignFrame: this.#metrics.foreignFrame,
+        onHelloRefused: (code, hello, metadata) => this.#helloRefused(code, hello, metadata),
       },
     });
+  }
+
+  #helloRefused(code: string, hello: Hello | undefined, metadata: Metadata): void {
+    this.#metrics.helloRefused(code);
+    if (code !== "admission_full" || hello?.resume === undefined) return;
+    try {
+      this.#turnedAway.add(readSessionCredential(metadata));
+    } catch {
+      // It showed no key of a session: there is no age to hold.
+    }
   }
 
   #checkFit(): void {

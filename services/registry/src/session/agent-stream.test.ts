@@ -43,6 +43,7 @@ beforeEach(async () => {
       onEvents: () => undefined,
       onGone: () => undefined,
       onForeignFrame: () => undefined,
+      onHelloRefused: () => undefined,
     },
   });
   const url = `http://${formatAddress(door.address)}`;

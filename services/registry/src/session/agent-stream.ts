@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Serves one session stream: hello within its deadline, fenced frames afterwards, one end.
 import { create } from "@bufbuild/protobuf";
-import type { ServerDuplexStream } from "@grpc/grpc-js";
+import type { Metadata, ServerDuplexStream } from "@grpc/grpc-js";
 import { RemexError, refFromWire, refToWire, remexError, sameRef } from "@remex/domain";
 import {
   type AgentEvent,
@@ -40,8 +40,13 @@ export interface AgentStreamDeps {
   /** The stream is gone, for whatever reason. */
   onGone(live: LiveSession): void;
   /** A frame of another session or an older generation was passed over. */
-  onForeignFrame(live: LiveSession): void;
+  onForeignFrame(kind: ForeignFrame): void;
+  /** A hello was refused, with this code. */
+  onHelloRefused(code: string, hello: Hello | undefined, metadata: Metadata): void;
 }
+
+/** What a frame that was passed over names: another session, or another stream of this one. */
+export type ForeignFrame = "session" | "older_stream" | "newer_stream";
 
 /** How long an agent may take to say hello (SEC-L5). */
 export const helloDeadlineMs = 5_000;
@@ -106,7 +111,7 @@ class AgentStream {
         this.#phase = { kind: "opening" };
         // What comes before Welcome waits in the transport.
         this.#call.pause();
-        this.#open(frame).catch((error: unknown) => this.#end(refusalOf(error, this.#deps.log)));
+        this.#open(frame).catch((error: unknown) => this.#refuse(error, frame));
         return;
       case "live":
         this.#receiveEvents(this.#phase.live, frame);
@@ -115,6 +120,14 @@ class AgentStream {
       case "over":
         return;
     }
+  }
+
+  #refuse(error: unknown, frame: SessionRequest): void {
+    const refusal = refusalOf(error, this.#deps.log);
+    const [first] = frame.events;
+    const hello = first?.event.case === "hello" ? first.event.value : undefined;
+    this.#deps.onHelloRefused(refusal.code, hello, this.#call.metadata);
+    this.#end(refusal);
   }
 
   async #open(frame: SessionRequest): Promise<void> {
@@ -138,9 +151,11 @@ class AgentStream {
 
   #receiveEvents(live: LiveSession, frame: SessionRequest): void {
     const { session, generation } = live.facts;
-    const foreign = !sameRef(refFromWire(frame.session), session);
-    if (foreign || frame.generation !== BigInt(generation)) {
-      this.#deps.onForeignFrame(live);
+    if (!sameRef(refFromWire(frame.session), session)) {
+      this.#deps.onForeignFrame("session");
+    } else if (frame.generation !== BigInt(generation)) {
+      const older = frame.generation < BigInt(generation);
+      this.#deps.onForeignFrame(older ? "older_stream" : "newer_stream");
     } else if (frame.events.length > mostFrameEvents) {
       const held = `it holds ${frame.events.length} events, at most ${mostFrameEvents}`;
       this.#end(frameInvalid(held));

@@ -10,9 +10,9 @@ import {
   decideCapabilities,
   decideInventorySize,
   failureOf,
-  runtimesOfKind,
   RemexError,
   remexError,
+  runtimesOfKind,
 } from "@remex/domain";
 import type {
   AgentEvent,
