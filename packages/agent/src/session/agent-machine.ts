@@ -28,6 +28,7 @@ import {
   watchConnection,
 } from "./connection.ts";
 import { noteEmitted, sendEvents, takeEventAnswer } from "./emitted-events.ts";
+import { learnEpoch } from "./epoch.ts";
 import { obeyVerdicts, sayInventory } from "./inventory.ts";
 import { drainSelf, leave, leaveIfEmpty, stopWork, takeControl, watchDrain } from "./leaving.ts";
 import { noteRunnerHello, noteRunnerLost, noteRunnerReady } from "./runner-view.ts";
@@ -149,6 +150,7 @@ function hear(turn: Turn, event: Extract<AgentMachineEvent, { kind: "server" }>)
       obeyVerdicts(turn, says);
       return;
     case "inventoryRequest":
+      learnEpoch(turn, says.epoch);
       sayInventory(turn);
       return;
     case "settings":

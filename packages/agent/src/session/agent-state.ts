@@ -241,7 +241,8 @@ export type ServerSays =
       readonly kind: "inventoryAnswer";
       readonly verdicts: readonly (AttemptEventName & { readonly verdict: InventoryVerdict })[];
     }
-  | { readonly kind: "inventoryRequest" }
+  /** Epoch 0: not stated. */
+  | { readonly kind: "inventoryRequest"; readonly epoch: number }
   | { readonly kind: "settings"; readonly settings: AgentSettings }
   | {
       readonly kind: "control";

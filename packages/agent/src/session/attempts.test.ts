@@ -310,14 +310,14 @@ describe("the word on an inventory", () => {
   it("PROTOCOL-S6: its digest is the one of the contract, and changes with what is held", () => {
     const rig = new Rig().online();
     const empty = Buffer.from(
-      saidOf(rig.hear({ kind: "inventoryRequest" }), "inventory")?.digest ?? [],
+      saidOf(rig.hear({ kind: "inventoryRequest", epoch: 0 }), "inventory")?.digest ?? [],
     );
     expect(empty.toString("hex")).toBe(
       "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
     );
     rig.offer("t_b");
     rig.run("t_a");
-    const inventory = saidOf(rig.hear({ kind: "inventoryRequest" }), "inventory");
+    const inventory = saidOf(rig.hear({ kind: "inventoryRequest", epoch: 0 }), "inventory");
     // printf 't_a|1794000000.1|ATTEMPT_STATE_STARTED\nt_b|1794000000.1|ATTEMPT_STATE_ACCEPTED\n' | sha256sum
     expect(Buffer.from(inventory?.digest ?? []).toString("hex")).toBe(
       "6e44e96d05b373448a5f4d5b914bed44efbca0c3db28190fa8bb9e5d5537cc59",

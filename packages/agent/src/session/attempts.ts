@@ -44,6 +44,8 @@ export function takeOffer(turn: Turn, offer: SaysOf<"offer">): void {
   const { state } = turn;
   const { session } = state;
   if (session === undefined) return;
+  // Of a store that is not the store any more (D2): nobody waits for an answer.
+  if (offer.attempt.epoch < state.epoch) return;
   const seen = state.seen.get(offer.task);
   if (seen !== undefined && compareRefs(offer.attempt, seen) <= 0) return;
   noteSeen(state, offer.task, offer.attempt);

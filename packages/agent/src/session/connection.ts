@@ -8,6 +8,7 @@ import type { ServerSays, Session, WelcomeFacts } from "./agent-state.ts";
 import { handBackAll, sendReports } from "./attempts.ts";
 import { backoffBoundMs, decideNextDial, type StreamEnd } from "./dial-outcome.ts";
 import { sendEvents } from "./emitted-events.ts";
+import { learnEpoch } from "./epoch.ts";
 import { noteEcho, settingsInForce, settleEcho, takeSettings } from "./interval.ts";
 import { inventoryDigest, sayInventory, takeInventory } from "./inventory.ts";
 import { drop, logLine, say, type Turn } from "./turn.ts";
@@ -96,7 +97,7 @@ export function takeWelcome(turn: Turn, welcome: WelcomeFacts): void {
   const resumed = welcome.resumed && known !== undefined && sameRef(known.ref, welcome.session);
   if (resumed) takeSettings(known, welcome.settings);
   else openSession(turn, welcome, connection.helloAtMs);
-  state.epoch = Math.max(state.epoch, welcome.epoch);
+  const epochBegins = learnEpoch(turn, welcome.epoch);
   state.connection = {
     kind: "online",
     dial: connection.dial,
@@ -112,6 +113,7 @@ export function takeWelcome(turn: Turn, welcome: WelcomeFacts): void {
     session: formatRef(welcome.session),
   });
   renewRunner(turn);
+  if (epochBegins) sayInventory(turn);
   beatIfDue(turn);
   sendEvents(turn, true);
   sendReports(turn, true);
@@ -217,6 +219,8 @@ export function takeBeatAck(turn: Turn, ack: SaysOf<"beatAck">): void {
   const { state, nowMs } = turn;
   const { connection, session } = state;
   if (connection.kind !== "online" || session === undefined) return;
+  // A monitor that has not noticed yet renewed a lease in a store that is not the store any more (L1, D2).
+  if (ack.epoch !== 0 && ack.epoch < state.epoch) return;
   connection.lastAckAtMs = nowMs;
   connection.acknowledged = true;
   noteHeld(turn);
@@ -227,10 +231,7 @@ export function takeBeatAck(turn: Turn, ack: SaysOf<"beatAck">): void {
   });
   if (settleEcho(session, ack.sequence)) applyLeaseTime(turn, session);
   renewRunner(turn);
-  if (ack.epoch > state.epoch) {
-    state.epoch = ack.epoch;
-    sayInventory(turn);
-  }
+  if (learnEpoch(turn, ack.epoch)) sayInventory(turn);
 }
 
 /** New settings: the smaller values hold at once, and the next beat says that they arrived (T4). */

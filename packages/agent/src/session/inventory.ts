@@ -61,6 +61,7 @@ export function takeInventory(state: AgentState): MessageInitShape<typeof Invent
         : { lostAfter: durationFromMs(held.facts.lostAfterMs) }),
     })),
     digest: inventoryDigest(state),
+    epochSeen: BigInt(state.epoch),
   };
 }
 

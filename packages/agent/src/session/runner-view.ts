@@ -23,7 +23,11 @@ export function noteRunnerHello(
   for (const held of [...state.held.values()]) {
     if (held.stage.kind === "started" && !journal.has(held.key)) settleLost(turn, held);
   }
-  for (const [key, entry] of journal) takeJournalled(turn, key, entry);
+  for (const [key, entry] of journal) {
+    // A restarted agent has seen what its journal was written in (D2).
+    state.epoch = Math.max(state.epoch, entry.attempt.epoch);
+    takeJournalled(turn, key, entry);
+  }
   renewRunner(turn);
   if (state.connection.kind === "idle") waitToDial(turn, 0);
 }

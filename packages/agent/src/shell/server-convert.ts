@@ -44,7 +44,7 @@ export function serverSaysOf(event: ServerEvent["event"]): ServerSays | undefine
     case "triggerEventAnswer":
       return eventAnswerSays(event.value);
     case "inventoryRequest":
-      return { kind: "inventoryRequest" };
+      return { kind: "inventoryRequest", epoch: Number(event.value.epoch) };
     case "settings":
       return { kind: "settings", settings: settingsOf(event.value) };
     case "control":
