@@ -39,6 +39,7 @@ export {
   AttemptStage,
   type CancelResult,
   CancelResultSchema,
+  ExplainTaskResponseSchema,
   type SubmitResult,
   SubmitResultSchema,
   type Task,

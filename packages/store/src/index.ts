@@ -87,6 +87,7 @@ export type {
   TaskChangeRow,
   TaskRow,
 } from "./task/task-reads.ts";
+export type { TaskRefusal, TaskStanding } from "./task/task-explanation.ts";
 export type { RefusedReport } from "./task/task-refusals.ts";
 export { createTaskStore, type TaskStore, taskLibrary } from "./task/task-store.ts";
 export type {
@@ -102,6 +103,7 @@ export type {
   ClaimCandidate,
   Claimed,
   ClaimedTask,
+  DeclinedAttempt,
   ReportGroup,
   ReportItem,
   ReportJudgement,

@@ -2,21 +2,13 @@
 // Carries one deployment's work turn by turn: one call per kind, one frame per registry.
 
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { type Clock, type Logger, Pacer } from "@remex/runtime";
-import type {
-  Claimed,
-  EventJudgement,
-  ReportItem,
-  SubmitAnswer,
-  SubmitItem,
-  TaskRefused,
-  TaskStore,
-} from "@remex/store";
+import { Pacer } from "@remex/runtime";
+import type { Claimed, EventJudgement, SubmitAnswer, SubmitItem, TaskRefused } from "@remex/store";
 import { AttachedAgents, type ClaimPlan, makeRoom } from "./attached-agents.ts";
 import { inventoryItem } from "./inventory-wire.ts";
-import { Outbox, type Recipient, type RegistryLink } from "./outbox.ts";
+import { Outbox, type Recipient } from "./outbox.ts";
 import type { Said } from "./said.ts";
-import type { SchedulerMetrics, StoreCallKind } from "./scheduler-metrics.ts";
+import type { StoreCallKind } from "./scheduler-metrics.ts";
 import {
   cancelEvent,
   confirmEvent,
@@ -27,6 +19,7 @@ import {
   withdrawEvent,
 } from "./tell-wire.ts";
 import { TurnBatch } from "./turn-batch.ts";
+import type { DeploymentTurnsDeps } from "./turn-deps.ts";
 
 /** How long an offer stands, in the store and for the agent. */
 export const offerTtlMs = 5_000;
@@ -44,23 +37,6 @@ const turnPaceMs = 2;
 const refillWaitMs = 3;
 /** How long a turn waits after one that the store did not answer. */
 const storeAwayPauseMs = 250;
-
-export interface DeploymentTurnsDeps {
-  readonly deployment: string;
-  readonly tasks: TaskStore;
-  epoch(): string;
-  /** The link of an attached agent. */
-  linkOf(agent: string, session: string): RegistryLink | undefined;
-  readonly clock: Clock;
-  readonly log: Logger;
-  readonly metrics: SchedulerMetrics;
-  /** A report was answered STALE or CONFLICT (C2, C3). */
-  onRefused(agent: string, report: ReportItem, verdict: "STALE" | "CONFLICT"): void;
-  /** Task changes were written. */
-  onChanged(): void;
-  /** Whether the store answered. */
-  onStore(answered: boolean, error?: unknown): void;
-}
 
 /**
  * One deployment in this process. Turns never overlap: what arrives while the calls of one are under

@@ -23,6 +23,7 @@ export type Said =
       readonly id: string;
       readonly attempt: string;
       readonly reason: string;
+      readonly message: string;
     }
   | {
       readonly kind: "progress";
@@ -41,6 +42,7 @@ export type Said =
   | ({ readonly kind: "inventory" } & StatedInventory);
 
 const longestNoteBytes = 1_024;
+const longestDeclineText = 200;
 
 /** Reads one event; undefined when it is malformed or not about work. */
 export function readSaid({ event }: AgentEvent): Said | undefined {
@@ -55,7 +57,8 @@ export function readSaid({ event }: AgentEvent): Said | undefined {
       const attempt = textOfRef(event.value.attempt);
       if (attempt === undefined) return undefined;
       const reason = declineWord(event.value.reason);
-      return { kind: "decline", id: event.value.task, attempt, reason };
+      const message = event.value.message.slice(0, longestDeclineText);
+      return { kind: "decline", id: event.value.task, attempt, reason, message };
     }
     case "progress": {
       const attempt = textOfRef(event.value.attempt);

@@ -13,6 +13,7 @@ import {
   type CancelAnswer,
   channels,
   type HeldAttempt,
+  type SessionRecord,
   type SessionStore,
   type TaskStore,
 } from "@remex/store";
@@ -34,7 +35,10 @@ export interface SchedulerDeps {
   /** Id of this replica. */
   readonly replica: string;
   readonly tasks: TaskStore;
-  readonly sessions: Pick<SessionStore, "readGiveups" | "clearGiveups" | "countStaleReports">;
+  readonly sessions: Pick<
+    SessionStore,
+    "readGiveups" | "clearGiveups" | "countStaleReports" | "list"
+  >;
   /** All deployments, as the store lists them. */
   listDeployments(): Promise<readonly string[]>;
   /** Epoch of the store. */
@@ -64,6 +68,10 @@ export interface Scheduler {
   /** Counts since the start, for metrics. */
   counts(): { readonly links: number; readonly malformedEvents: number };
 }
+
+/** Agents that an explanation looks at. */
+const agentsPerCall = 500;
+const mostAgents = 10_000;
 
 /** A wake-up as the store's functions publish it. */
 interface WakeMessage {
@@ -161,6 +169,17 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     deployments.get(deployment)?.wake();
   }
 
+  async function listAgents(deployment: string): Promise<SessionRecord[]> {
+    const found: SessionRecord[] = [];
+    while (found.length < mostAgents) {
+      const after = found.at(-1)?.agent ?? "";
+      const { agents } = await deps.sessions.list(deployment, after, agentsPerCall);
+      found.push(...agents);
+      if (agents.length < agentsPerCall) break;
+    }
+    return found;
+  }
+
   function onWake(message: unknown): void {
     const { deployment, lanes, giveup, cancels, inventories = [] } = message as WakeMessage;
     if (giveup === true) void sweeps.giveUp(deployment);
@@ -181,6 +200,7 @@ export function createScheduler(deps: SchedulerDeps): Scheduler {
     submit: (deployment, items) => turnsOf(deployment).submit(items),
     feed,
     listDeployments: deps.listDeployments,
+    listAgents,
     onCanceled,
     clock,
   });

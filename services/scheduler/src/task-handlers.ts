@@ -18,6 +18,7 @@ import type { Clock } from "@remex/runtime";
 import {
   type CancelAnswer,
   type HeldAttempt,
+  type SessionRecord,
   StoreUnavailable,
   type SubmitAnswer,
   type SubmitItem,
@@ -27,6 +28,7 @@ import {
 } from "@remex/store";
 import { errorDetailOf } from "@remex/transport";
 import type { ChangeFeed, ChangePage } from "./change-feed.ts";
+import { explainTask } from "./explanation.ts";
 import { readSubmission, taskIdOf } from "./submission.ts";
 import { changeOfRow, eventOfRow, stateNumber, stateWord, taskOfRow } from "./task-wire.ts";
 
@@ -39,6 +41,8 @@ export interface TaskHandlersDeps {
   ): Promise<readonly SubmitAnswer[] | "refused">;
   readonly feed: ChangeFeed;
   listDeployments(): Promise<readonly string[]>;
+  /** Every agent of a deployment, the ones that are away too. */
+  listAgents(deployment: string): Promise<readonly SessionRecord[]>;
   /** Passes cancels on to the agents that are attached here. */
   onCanceled(deployment: string, answers: readonly CancelAnswer[]): void;
   readonly clock: Clock;
@@ -129,6 +133,24 @@ export function createTaskHandlers(deps: TaskHandlersDeps): ServiceImpl<typeof T
         const wanted = [...ids, ...idempotencyKeys.map((key) => taskIdOf(deployment, key))];
         const rows = await rowsOf(deployment, wanted);
         return { tasks: rows.map((row) => taskOfRow(deployment, row, false)) };
+      }),
+
+    explainTask: ({ deployment, task }) =>
+      answering(deployment, async () => {
+        const agents = await deps.listAgents(deployment);
+        const names = agents.map(({ agent }) => agent);
+        const found = await inEffect(
+          deployment,
+          tasks.explain({ deployment, id: task, agents: names }),
+        );
+        if (found.kind === "unknown") throw remexError("task_unknown", { task, deployment });
+        return {
+          task: taskOfRow(deployment, found.row, false),
+          explanations: explainTask(found, agents).map(({ agents: named, ...rest }) => ({
+            ...rest,
+            agents: [...named],
+          })),
+        };
       }),
 
     listTasks: (request) =>

@@ -4,6 +4,7 @@
 import type {
   AcceptGroup,
   AttemptNote,
+  DeclinedAttempt,
   EventGroup,
   EventItem,
   ReportGroup,
@@ -37,7 +38,7 @@ export class TurnBatch {
   readonly reports = new Map<string, Reports>();
   /** Events of triggers, by agent and session. */
   readonly events = new Map<string, Events>();
-  readonly declines: (AttemptNote & { readonly reason: string })[] = [];
+  readonly declines: DeclinedAttempt[] = [];
   readonly notes: (AttemptNote & { readonly note: string })[] = [];
   /** Starts, by "task attempt". */
   readonly starts = new Map<string, AttemptNote & { readonly note: "" }>();
@@ -68,7 +69,7 @@ export class TurnBatch {
         return;
       }
       case "decline":
-        this.declines.push({ agent, id: said.id, attempt: said.attempt, reason: said.reason });
+        this.#addDecline(agent, said);
         return;
       case "progress": {
         const { id, attempt, note } = said;
@@ -94,6 +95,11 @@ export class TurnBatch {
       default:
         said satisfies never;
     }
+  }
+
+  #addDecline(agent: string, said: Extract<Said, { kind: "decline" }>): void {
+    const { id, attempt, reason, message } = said;
+    this.declines.push({ agent, id, attempt, reason, message });
   }
 
   // A start and an end of one turn are one change in the store: short tasks cost one call less.

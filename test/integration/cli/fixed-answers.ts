@@ -160,6 +160,13 @@ export const fixedAnswers: StubAnswers = {
   tasks: {
     listTasks: () => ({ tasks: tasks() }),
     getTask: () => ({ task: tasks()[1]! }),
+    explainTask: () => ({
+      task: tasks()[2]!,
+      explanations: [
+        { code: "cordoned", text: "lab-1 is cordoned (disk): uncordon, or start another agent" },
+        { code: "declined_cannot_run", text: "agent lab-1 handed it back 12 s ago: no\u001b[2J" },
+      ],
+    }),
   },
   agentTokens: {
     createAgentToken: ({ name, expiry }) => ({

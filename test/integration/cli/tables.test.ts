@@ -76,6 +76,15 @@ test.concurrent("deployments", async ({ expect }) => {
   `);
 });
 
+test.concurrent("PROTOCOL-S8: why a task is still pending", async ({ expect }) => {
+  expect(await shown("tasks", "explain", "t_queued")).toMatchInlineSnapshot(`
+    "t_queued is queued
+    - lab-1 is cordoned (disk): uncordon, or start another agent
+    - agent lab-1 handed it back 12 s ago: no\\x1b[2J
+    "
+  `);
+});
+
 test.concurrent("queues", async ({ expect }) => {
   expect(await shown("queues", "list")).toMatchInlineSnapshot(`
     "QUEUE    WAITING  AGENTS  AGE  DESCRIPTION

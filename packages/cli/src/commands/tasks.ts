@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-// `remex tasks`: list, get, cancel; submit and logs are in files of their own.
+// `remex tasks`: list, get, explain, cancel; submit and logs are in files of their own.
 
 import {
   CancelResultSchema,
   eachTask,
+  ExplainTaskResponseSchema,
   failureOfDetail,
   type Task,
   TaskSchema,
@@ -18,7 +19,8 @@ import { parseCount } from "../duration-text.ts";
 import { type ExitCode, exitCodes } from "../exit-codes.ts";
 import type { Runner } from "../gateway-call.ts";
 import { factTable, listTable } from "../table.ts";
-import { taskColumns, taskFacts } from "../task-view.ts";
+import { stateText, taskColumns, taskFacts } from "../task-view.ts";
+import { oneLine } from "../terminal-text.ts";
 import { taskStateWords, valueOfWord, wordsOf } from "../words.ts";
 import { addSubmit } from "./submit.ts";
 import { addLogs } from "./task-logs.ts";
@@ -28,6 +30,7 @@ export function addTaskCommands(program: Command, runner: Runner): void {
   addSubmit(group, runner);
   addList(group, runner);
   addGet(group, runner);
+  addExplain(group, runner);
   addLogs(group, runner);
   addCancel(group, runner);
 }
@@ -106,6 +109,32 @@ function addGet(group: Command, runner: Runner): void {
       await answer({
         data: () => messageJson(TaskSchema, message),
         table: () => factTable(taskFacts(message, world.nowMs())),
+      });
+      return undefined;
+    }),
+  );
+}
+
+function addExplain(group: Command, runner: Runner): void {
+  const explain = group
+    .command("explain <task>")
+    .description(
+      "Says why a task has not ended yet: who could run it, what keeps each of them from it, and who refused it.",
+    );
+  addCommonOptions(explain);
+  withExamples(explain, "remex tasks explain t_6vpmk3l4o2");
+  explain.action((task: string) =>
+    runner.run(explain, async ({ client, deployment, answer }) => {
+      const found = await client.tasks.explainTask({ deployment, task });
+      const state = found.task === undefined ? "unknown" : stateText(found.task);
+      await answer({
+        data: () => messageJson(ExplainTaskResponseSchema, found),
+        table: () =>
+          [
+            `${task} is ${state}`,
+            ...found.explanations.map(({ text }) => `- ${oneLine(text)}`),
+            "",
+          ].join("\n"),
       });
       return undefined;
     }),

@@ -183,7 +183,13 @@ export async function perform(world: TaskWorld, model: Model, op: Operation): Pr
     }
     case "decline": {
       const attempt = model.attemptAt(op.task, op.age);
-      const decline = { agent: op.agent, id: model.idAt(op.task), attempt, reason: "no_slots" };
+      const decline = {
+        agent: op.agent,
+        id: model.idAt(op.task),
+        attempt,
+        reason: "no_slots",
+        message: "",
+      };
       await world.tasks.decline({ deployment, declines: [decline] });
       model.step(op.task, {
         kind: "decline",

@@ -39,7 +39,7 @@ export interface TaskRow {
 }
 
 // In the order of `shown_fields` in prelude.lua.
-function readRow(id: string, reply: FunctionReply): TaskRow | undefined {
+export function readRow(id: string, reply: FunctionReply): TaskRow | undefined {
   const values = listOf(reply);
   if (values.length === 0) return undefined;
   let at = 0;

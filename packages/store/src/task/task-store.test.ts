@@ -150,7 +150,13 @@ describe("the life of a task in the store", () => {
     const first = await claim(world, [candidate("a1", session, 2)]);
     expect(first.offers.map(({ key }) => key)).toEqual(["key-urgent", "key-one"]);
     const one = first.offers[1]!;
-    const decline = { agent: "a1", id: one.id, attempt: attemptOf(one), reason: "no_slots" };
+    const decline = {
+      agent: "a1",
+      id: one.id,
+      attempt: attemptOf(one),
+      reason: "no_slots",
+      message: "",
+    };
     await world.tasks.decline({ deployment, declines: [decline] });
     const next = await claim(world, [candidate("a1", session, 2)]);
     expect(next.offers.map(({ key }) => key)).toEqual(["key-one"]);
@@ -165,7 +171,13 @@ describe("the life of a task in the store", () => {
     const waiting = await claim(world, [candidate("a1", session, 3)]);
     expect(waiting.offers).toEqual([]);
     const [held] = skipped.offers;
-    const decline = { agent: "a1", id: held!.id, attempt: attemptOf(held!), reason: "no_slots" };
+    const decline = {
+      agent: "a1",
+      id: held!.id,
+      attempt: attemptOf(held!),
+      reason: "no_slots",
+      message: "",
+    };
     await world.tasks.cancel({ deployment, ids: [held!.id] });
     await world.tasks.decline({ deployment, declines: [decline] });
     const large = await claim(world, [candidate("a1", session, 3)]);

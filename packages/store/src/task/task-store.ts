@@ -6,6 +6,7 @@ import type { Store, StoreFunction } from "../core/store.ts";
 import type { TaskCall } from "./task-call.ts";
 import { listTriggerEvents, noteTriggerEvents } from "./task-events.ts";
 import { getTasks, listTasks, queueDepths, readAttempt, readChanges } from "./task-reads.ts";
+import { explainTask } from "./task-explanation.ts";
 import { clearRefused, readRefused } from "./task-refusals.ts";
 import {
   cancelTasks,
@@ -59,6 +60,8 @@ export interface TaskStore {
   readonly noteEvents: Call<typeof noteTriggerEvents>;
   readonly listEvents: Call<typeof listTriggerEvents>;
   readonly get: Call<typeof getTasks>;
+  /** A task and what keeps it from ending (S8). */
+  readonly explain: Call<typeof explainTask>;
   readonly list: Call<typeof listTasks>;
   readonly readChanges: Call<typeof readChanges>;
   readonly readAttempt: Call<typeof readAttempt>;
@@ -91,6 +94,7 @@ export function createTaskStore(store: Store, now: () => number | "" = () => "")
     noteEvents: bind(noteTriggerEvents),
     listEvents: bind(listTriggerEvents),
     get: bind(getTasks),
+    explain: bind(explainTask),
     list: bind(listTasks),
     readChanges: bind(readChanges),
     readAttempt: bind(readAttempt),

@@ -245,14 +245,27 @@ export const noteProgress = taskFunction<
   parse: (reply) => ({ kind: "noted", taken: Number(reply) }),
 });
 
+/** An attempt that its agent hands back. */
+export interface DeclinedAttempt extends AttemptNote {
+  readonly reason: string;
+  /** One line of the agent's, shown by `explain`. */
+  readonly message: string;
+}
+
 export const declineAttempts = taskFunction<
-  TaskCall & { readonly declines: readonly (AttemptNote & { readonly reason: string })[] },
+  TaskCall & { readonly declines: readonly DeclinedAttempt[] },
   { readonly kind: "declined"; readonly taken: number }
 >({
   name: "decline_attempts_v1",
   args: ({ declines }) => [
     JSON.stringify(
-      declines.map(({ agent, id, attempt, reason }) => [agent, id, attempt, plainText(reason)]),
+      declines.map(({ agent, id, attempt, reason, message }) => [
+        agent,
+        id,
+        attempt,
+        plainText(reason),
+        plainText(message),
+      ]),
     ),
   ],
   parse: (reply) => ({ kind: "declined", taken: Number(reply) }),

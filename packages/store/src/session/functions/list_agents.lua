@@ -1,5 +1,5 @@
 -- Reads agents by name: those asked for, or the page after a name.
--- Callers: registry.
+-- Callers: registry, scheduler.
 -- KEYS[1] config        string  key of the deployment's configuration
 -- ARGV[1] epoch         string  epoch that the caller knows; not compared, reading is always allowed
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME

@@ -321,6 +321,164 @@ export declare type GetTaskResponseJson = {
 export declare const GetTaskResponseSchema: GenMessage<GetTaskResponse, {jsonType: GetTaskResponseJson}>;
 
 /**
+ * ExplainTaskRequest names a task.
+ *
+ * @generated from message remex.scheduler.v1.ExplainTaskRequest
+ */
+export declare type ExplainTaskRequest = Message<"remex.scheduler.v1.ExplainTaskRequest"> & {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment: string;
+
+  /**
+   * Id of the task.
+   *
+   * @generated from field: string task = 2;
+   */
+  task: string;
+};
+
+/**
+ * ExplainTaskRequest names a task.
+ *
+ * @generated from message remex.scheduler.v1.ExplainTaskRequest
+ */
+export declare type ExplainTaskRequestJson = {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment?: string;
+
+  /**
+   * Id of the task.
+   *
+   * @generated from field: string task = 2;
+   */
+  task?: string;
+};
+
+/**
+ * Describes the message remex.scheduler.v1.ExplainTaskRequest.
+ * Use `create(ExplainTaskRequestSchema)` to create a new message.
+ */
+export declare const ExplainTaskRequestSchema: GenMessage<ExplainTaskRequest, {jsonType: ExplainTaskRequestJson}>;
+
+/**
+ * ExplainTaskResponse says what keeps the task.
+ *
+ * @generated from message remex.scheduler.v1.ExplainTaskResponse
+ */
+export declare type ExplainTaskResponse = Message<"remex.scheduler.v1.ExplainTaskResponse"> & {
+  /**
+   * The task.
+   *
+   * @generated from field: remex.scheduler.v1.Task task = 1;
+   */
+  task?: Task | undefined;
+
+  /**
+   * The reasons, what weighs most first; at least one.
+   *
+   * @generated from field: repeated remex.scheduler.v1.TaskExplanation explanations = 2;
+   */
+  explanations: TaskExplanation[];
+};
+
+/**
+ * ExplainTaskResponse says what keeps the task.
+ *
+ * @generated from message remex.scheduler.v1.ExplainTaskResponse
+ */
+export declare type ExplainTaskResponseJson = {
+  /**
+   * The task.
+   *
+   * @generated from field: remex.scheduler.v1.Task task = 1;
+   */
+  task?: TaskJson;
+
+  /**
+   * The reasons, what weighs most first; at least one.
+   *
+   * @generated from field: repeated remex.scheduler.v1.TaskExplanation explanations = 2;
+   */
+  explanations?: TaskExplanationJson[];
+};
+
+/**
+ * Describes the message remex.scheduler.v1.ExplainTaskResponse.
+ * Use `create(ExplainTaskResponseSchema)` to create a new message.
+ */
+export declare const ExplainTaskResponseSchema: GenMessage<ExplainTaskResponse, {jsonType: ExplainTaskResponseJson}>;
+
+/**
+ * TaskExplanation is one reason why a task has not ended yet.
+ *
+ * @generated from message remex.scheduler.v1.TaskExplanation
+ */
+export declare type TaskExplanation = Message<"remex.scheduler.v1.TaskExplanation"> & {
+  /**
+   * Stable word for programs, for example "no_agent_on_queue", "full", "cordoned", "declined_cannot_run".
+   *
+   * @generated from field: string code = 1;
+   */
+  code: string;
+
+  /**
+   * One sentence for people.
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * Agents that it is about, at most five. Empty means none in particular.
+   *
+   * @generated from field: repeated string agents = 3;
+   */
+  agents: string[];
+};
+
+/**
+ * TaskExplanation is one reason why a task has not ended yet.
+ *
+ * @generated from message remex.scheduler.v1.TaskExplanation
+ */
+export declare type TaskExplanationJson = {
+  /**
+   * Stable word for programs, for example "no_agent_on_queue", "full", "cordoned", "declined_cannot_run".
+   *
+   * @generated from field: string code = 1;
+   */
+  code?: string;
+
+  /**
+   * One sentence for people.
+   *
+   * @generated from field: string text = 2;
+   */
+  text?: string;
+
+  /**
+   * Agents that it is about, at most five. Empty means none in particular.
+   *
+   * @generated from field: repeated string agents = 3;
+   */
+  agents?: string[];
+};
+
+/**
+ * Describes the message remex.scheduler.v1.TaskExplanation.
+ * Use `create(TaskExplanationSchema)` to create a new message.
+ */
+export declare const TaskExplanationSchema: GenMessage<TaskExplanation, {jsonType: TaskExplanationJson}>;
+
+/**
  * BatchGetTasksRequest names tasks.
  *
  * @generated from message remex.scheduler.v1.BatchGetTasksRequest
@@ -1133,6 +1291,17 @@ export declare const TaskService: GenService<{
     methodKind: "unary";
     input: typeof GetTaskRequestSchema;
     output: typeof GetTaskResponseSchema;
+  },
+  /**
+   * ExplainTask says why a task has not ended yet: that no agent fits and why, that those that fit are full,
+   * cordoned or unwell, who refused it, what it waits for. NOT_FOUND "task_unknown".
+   *
+   * @generated from rpc remex.scheduler.v1.TaskService.ExplainTask
+   */
+  explainTask: {
+    methodKind: "unary";
+    input: typeof ExplainTaskRequestSchema;
+    output: typeof ExplainTaskResponseSchema;
   },
   /**
    * BatchGetTasks reads many tasks by id or by key, at most 1,000; tasks that are not there are left
