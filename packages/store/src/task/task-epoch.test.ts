@@ -247,7 +247,7 @@ describe("a new epoch", () => {
     await untilOver();
     await world.tasks.decline({
       deployment,
-      declines: [{ agent: "a1", id, attempt, reason: "runner_lost" }],
+      declines: [{ agent: "a1", id, attempt, reason: "runner_lost", message: "" }],
     });
     expect(Buffer.from((await rowOf(id))?.spec ?? [])).toEqual(item.spec);
   });
@@ -303,7 +303,7 @@ describe("a new epoch", () => {
     const { id, attempt } = await run("a1", a1);
     await world.tasks.decline({
       deployment,
-      declines: [{ agent: "a1", id, attempt, reason: "no" }],
+      declines: [{ agent: "a1", id, attempt, reason: "no", message: "" }],
     });
     await inventory("a1", a1, []);
     expect(await rowOf(id)).toMatchObject({ state: "QUEUED", stage: "LOST" });

@@ -16,4 +16,4 @@ for i, agent in ipairs(cjson.decode(ARGV[4])) do
   slots[i] = tonumber(redis.call('HGET', call.tag .. ':held:' .. agent, 'slots') or 0)
 end
 return { call.now_text, row, ahead and tostring(ahead) or '', v[3] or '',
-  redis.call('EXISTS', call.tag .. ':quarantine'), slots, tonumber(v[4] or 1) }
+  call.quarantined and 1 or 0, slots, tonumber(v[4] or 1) }
