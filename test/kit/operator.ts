@@ -7,7 +7,9 @@ import { createConnectTransport } from "@connectrpc/connect-node";
 import type { TaskSpecSchema } from "@remex/proto/common/v1";
 import {
   AgentService,
+  BrakeService,
   DeploymentService,
+  GroupService,
   type DeploymentSettingsSchema,
   QueueService,
 } from "@remex/proto/registry/v1";
@@ -40,6 +42,8 @@ export function operatorOf(plane: ControlPlane, deployment: string, key = plane.
     deployments,
     tokens,
     queues: createClient(QueueService, transport),
+    groups: createClient(GroupService, transport),
+    brakes: createClient(BrakeService, transport),
     createDeployment: (settings: MessageInitShape<typeof DeploymentSettingsSchema> = {}) =>
       deployments.createDeployment({ deployment, settings }),
     createToken: async (name: string): Promise<string> => {

@@ -8,7 +8,13 @@ import { Code, ConnectError, type Interceptor, type ServiceImpl } from "@connect
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { ErrorDetailSchema } from "@remex/proto/common/v1";
 import { StatusService } from "@remex/proto/gateway/v1";
-import { AgentService, DeploymentService, QueueService } from "@remex/proto/registry/v1";
+import {
+  AgentService,
+  BrakeService,
+  DeploymentService,
+  GroupService,
+  QueueService,
+} from "@remex/proto/registry/v1";
 import { TaskService } from "@remex/proto/scheduler/v1";
 import { AgentTokenService, OperatorKeyService } from "@remex/proto/token/v1";
 
@@ -19,6 +25,8 @@ export interface StubAnswers {
   readonly deployments?: Answers<typeof DeploymentService>;
   readonly queues?: Answers<typeof QueueService>;
   readonly agents?: Answers<typeof AgentService>;
+  readonly groups?: Answers<typeof GroupService>;
+  readonly brakes?: Answers<typeof BrakeService>;
   readonly tasks?: Answers<typeof TaskService>;
   readonly agentTokens?: Answers<typeof AgentTokenService>;
   readonly operatorKeys?: Answers<typeof OperatorKeyService>;
@@ -66,6 +74,8 @@ export async function startStubGateway(answers: StubAnswers = {}): Promise<StubG
         router.service(DeploymentService, answers.deployments ?? {});
         router.service(QueueService, answers.queues ?? {});
         router.service(AgentService, answers.agents ?? {});
+        router.service(GroupService, answers.groups ?? {});
+        router.service(BrakeService, answers.brakes ?? {});
         router.service(TaskService, answers.tasks ?? {});
         router.service(AgentTokenService, answers.agentTokens ?? {});
         router.service(OperatorKeyService, answers.operatorKeys ?? {});

@@ -27,10 +27,15 @@ export { AgentHealth } from "@remex/proto/health/v1";
 export {
   type Agent,
   AgentSchema,
+  type Brake,
+  BrakeSchema,
   type Deployment,
   DeploymentSchema,
   type DeploymentSettings,
   DeploymentSettingsSchema,
+  type Group,
+  GroupSchema,
+  Maintenance,
   type Queue,
   QueueSchema,
 } from "@remex/proto/registry/v1";

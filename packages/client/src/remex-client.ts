@@ -3,7 +3,13 @@
 
 import { type Client, createClient, type Transport } from "@connectrpc/connect";
 import { AuditService, LoginService, StatusService } from "@remex/proto/gateway/v1";
-import { AgentService, DeploymentService, QueueService } from "@remex/proto/registry/v1";
+import {
+  AgentService,
+  BrakeService,
+  DeploymentService,
+  GroupService,
+  QueueService,
+} from "@remex/proto/registry/v1";
 import { TaskService } from "@remex/proto/scheduler/v1";
 import { AgentTokenService, OperatorKeyService } from "@remex/proto/token/v1";
 import { type Pacing, realPacing } from "./pacing.ts";
@@ -14,6 +20,8 @@ export interface RemexClient {
   readonly deployments: Client<typeof DeploymentService>;
   readonly queues: Client<typeof QueueService>;
   readonly agents: Client<typeof AgentService>;
+  readonly groups: Client<typeof GroupService>;
+  readonly brakes: Client<typeof BrakeService>;
   readonly tasks: Client<typeof TaskService>;
   readonly agentTokens: Client<typeof AgentTokenService>;
   readonly operatorKeys: Client<typeof OperatorKeyService>;
@@ -56,6 +64,8 @@ export function createRemexClient(
     deployments: createClient(DeploymentService, calls),
     queues: createClient(QueueService, calls),
     agents: createClient(AgentService, calls),
+    groups: createClient(GroupService, calls),
+    brakes: createClient(BrakeService, calls),
     tasks: createClient(TaskService, calls),
     agentTokens: createClient(AgentTokenService, calls),
     operatorKeys: createClient(OperatorKeyService, calls),

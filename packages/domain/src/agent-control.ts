@@ -65,12 +65,15 @@ export function stepControl(
   }
 }
 
-/** What operators decided about a group of agents; absent settings leave it to the deployment. */
+/**
+ * What operators decided about a group of agents. Its policies (section 6) hold over the deployment's, and
+ * a task's over both; what is absent is the deployment's.
+ */
 export interface GroupControl {
   readonly cordoned: boolean;
   readonly note: string;
   readonly onCut?: OnCutSetting;
-  /** Milliseconds; infinite means until an operator says that the agent is gone. */
+  /** `lostAfterNeverMs` stands for never. */
   readonly lostAfterMs?: number;
 }
 

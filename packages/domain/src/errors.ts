@@ -217,6 +217,10 @@ export const failures = {
     "failed_precondition",
     "agent {agent} of deployment {deployment} was deleted by an operator: {fix}",
   ),
+  brake_not_engaged: failure(
+    "failed_precondition",
+    "no such brake holds agents of deployment {deployment} back; see `remex agents brake list`",
+  ),
   queue_is_default: failure("failed_precondition", "queue default cannot be deleted"),
   last_admin_key: failure(
     "failed_precondition",

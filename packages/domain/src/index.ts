@@ -16,6 +16,12 @@ export {
   stepControl,
 } from "./agent-control.ts";
 export {
+  agentReleases,
+  decideMaintenance,
+  type MaintenanceDecision,
+  maintenanceStates,
+} from "./agent-releases.ts";
+export {
   type DeploymentSettings,
   decideSettingFailures,
   defaultDeploymentSettings,

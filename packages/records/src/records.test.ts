@@ -9,6 +9,7 @@ import {
   defaultDeploymentSettings,
   freeGroup,
   type GroupControl,
+  lostAfterNeverMs,
 } from "@remex/domain";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { type AuditEntryContent, findBrokenAuditEntry } from "./audit/audit-chain.ts";
@@ -428,7 +429,7 @@ describe.each(engines)("records on $name", (engine) => {
       }
       const groups: GroupControl[] = [
         { cordoned: true, note: "x", onCut: "ABORT", lostAfterMs: 300_000 },
-        { cordoned: false, note: "", lostAfterMs: Number.POSITIVE_INFINITY },
+        { cordoned: false, note: "", lostAfterMs: lostAfterNeverMs },
         { cordoned: false, note: "", lostAfterMs: 0 },
         freeGroup,
       ];

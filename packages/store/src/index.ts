@@ -72,7 +72,12 @@ export {
   type ResumeReply,
   sessionLibrary,
 } from "./session/session-functions.ts";
-export type { SessionFacts, SessionRecord, SessionState } from "./session/session-record.ts";
+export {
+  onCutFromText,
+  type SessionFacts,
+  type SessionRecord,
+  type SessionState,
+} from "./session/session-record.ts";
 export { createSessionStore, type SessionStore } from "./session/session-store.ts";
 export type { TaskRefused } from "./task/task-call.ts";
 export type {

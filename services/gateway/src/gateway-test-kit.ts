@@ -16,7 +16,13 @@ import {
 import { createConnectTransport } from "@connectrpc/connect-node";
 import { remexError } from "@remex/domain";
 import type { Role } from "@remex/proto/common/v1";
-import { AgentService, DeploymentService, QueueService } from "@remex/proto/registry/v1";
+import {
+  AgentService,
+  BrakeService,
+  DeploymentService,
+  GroupService,
+  QueueService,
+} from "@remex/proto/registry/v1";
 import { TaskService } from "@remex/proto/scheduler/v1";
 import { AgentTokenService, OperatorKeyService, VerificationService } from "@remex/proto/token/v1";
 import { openRecords, type Records } from "@remex/records";
@@ -74,7 +80,13 @@ export async function startTestGateway(): Promise<TestGateway> {
     records,
     upstreams: {
       registry: local((router) => {
-        for (const service of [DeploymentService, QueueService, AgentService]) {
+        for (const service of [
+          DeploymentService,
+          QueueService,
+          AgentService,
+          GroupService,
+          BrakeService,
+        ]) {
           addFake(router, service, () => kit);
         }
       }),

@@ -21,6 +21,19 @@ import { nameOf, startTestGateway, type TestGateway } from "./gateway-test-kit.t
 const publicMethods: Readonly<
   Record<string, readonly [Role, "installation" | "deployment" | "key"]>
 > = {
+  "remex.registry.v1.AgentService/CordonAgent": [Role.OPERATOR, "deployment"],
+  "remex.registry.v1.AgentService/UncordonAgent": [Role.OPERATOR, "deployment"],
+  "remex.registry.v1.AgentService/DrainAgent": [Role.OPERATOR, "deployment"],
+  "remex.registry.v1.AgentService/DeleteAgent": [Role.OPERATOR, "deployment"],
+  "remex.registry.v1.AgentService/RestoreAgent": [Role.OPERATOR, "deployment"],
+  "remex.registry.v1.AgentService/GiveUpAgent": [Role.OPERATOR, "deployment"],
+  "remex.registry.v1.GroupService/ListGroups": [Role.VIEWER, "deployment"],
+  "remex.registry.v1.GroupService/CordonGroup": [Role.OPERATOR, "deployment"],
+  "remex.registry.v1.GroupService/UncordonGroup": [Role.OPERATOR, "deployment"],
+  "remex.registry.v1.GroupService/UpdateGroup": [Role.OPERATOR, "deployment"],
+  "remex.registry.v1.BrakeService/ListBrakes": [Role.VIEWER, "deployment"],
+  "remex.registry.v1.BrakeService/ReleaseBrake": [Role.OPERATOR, "deployment"],
+  "remex.registry.v1.BrakeService/ExtendBrake": [Role.OPERATOR, "deployment"],
   "remex.registry.v1.DeploymentService/CreateDeployment": [Role.ADMIN, "installation"],
   "remex.registry.v1.DeploymentService/GetDeployment": [Role.VIEWER, "deployment"],
   "remex.registry.v1.DeploymentService/ListDeployments": [Role.VIEWER, "key"],

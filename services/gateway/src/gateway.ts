@@ -3,7 +3,13 @@
 
 import type { ConnectRouter, Transport } from "@connectrpc/connect";
 import { AuditService, LoginService, StatusService } from "@remex/proto/gateway/v1";
-import { AgentService, DeploymentService, QueueService } from "@remex/proto/registry/v1";
+import {
+  AgentService,
+  BrakeService,
+  DeploymentService,
+  GroupService,
+  QueueService,
+} from "@remex/proto/registry/v1";
 import { TaskService } from "@remex/proto/scheduler/v1";
 import { AgentTokenService, OperatorKeyService } from "@remex/proto/token/v1";
 import type { Records } from "@remex/records";
@@ -56,6 +62,8 @@ export function createGateway(deps: GatewayDeps): Gateway {
     { service: DeploymentService, upstream: upstreams.registry },
     { service: QueueService, upstream: upstreams.registry },
     { service: AgentService, upstream: upstreams.registry },
+    { service: GroupService, upstream: upstreams.registry },
+    { service: BrakeService, upstream: upstreams.registry },
     { service: TaskService, upstream: upstreams.scheduler, readMaxBytes: maxSubmitBytes },
     { service: AgentTokenService, upstream: upstreams.token },
     { service: OperatorKeyService, upstream: upstreams.token },

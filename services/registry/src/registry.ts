@@ -29,6 +29,7 @@ import { followPeers } from "./links/peer-targets.ts";
 import { createStreamDowns } from "./links/stream-downs.ts";
 import { createTurnedAway, type TurnedAway } from "./links/turned-away.ts";
 import type { SchedulerLink } from "./links/work-relay.ts";
+import type { AgentManagement } from "./management/agent-management.ts";
 import { createRegistryMetrics } from "./registry-metrics.ts";
 import { createRegistryReadiness } from "./registry-readiness.ts";
 import { readSessionCredential } from "./session/agent-credentials.ts";
@@ -50,6 +51,8 @@ export interface RegistryDeps {
   readonly sessions: SessionStore;
   readonly deployments: Pick<DeploymentStore, "load">;
   readonly tasks: Pick<TaskStore, "readAttempt">;
+  /** What operators do with agents. */
+  readonly management: AgentManagement;
   /** The living replicas of a role. */
   listReplicas(role: string): Promise<ReplicaRecord[]>;
   /** Epoch of the store. */
@@ -142,7 +145,7 @@ class RunningRegistry implements Registry {
     });
     this.#changes = createStoreChanges({
       ...{ live, sessions },
-      onChanged: (session, record) => this.#links.conduct.changed(session, record),
+      onChanged: (session, record, nowMs) => this.#links.conduct.changed(session, record, nowMs),
       onFailure: this.#warn("reading changed agents"),
     });
     this.#tokenWatch = createTokenWatch({

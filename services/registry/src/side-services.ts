@@ -13,6 +13,7 @@ import { createAttemptGate } from "./forward/attempt-gate.ts";
 import { createForward } from "./forward/forward-call.ts";
 import { createLogFetches } from "./logs/log-fetches.ts";
 import { createLogReader } from "./logs/log-reader.ts";
+import type { AgentManagement } from "./management/agent-management.ts";
 import type { DeploymentConfigs } from "./session/deployment-configs.ts";
 import type { LiveSessions } from "./session/live-sessions.ts";
 import { createSideCalls } from "./session/side-calls.ts";
@@ -24,6 +25,7 @@ export interface SideServicesDeps {
   readonly sessions: Pick<SessionStore, "load" | "list" | "get">;
   readonly configs: DeploymentConfigs;
   readonly tasks: Pick<TaskStore, "readAttempt">;
+  readonly management: AgentManagement;
   listReplicas(role: string): Promise<ReplicaRecord[]>;
   peerAgents(address: string): Pick<Client<typeof AgentService>, "readTaskLog">;
 }
@@ -49,7 +51,7 @@ export function createSideServices(deps: SideServicesDeps): SideServices {
     loadConfig: configs.load,
   });
   const agents = createAgentHandlers({
-    ...{ sessions, watches },
+    ...{ sessions, watches, management: deps.management },
     readLog: createLogReader({ ...deps, fetches }),
     deploymentExists: async (deployment) => (await configs.load(deployment)) !== undefined,
   });

@@ -62,6 +62,12 @@ export class DeploymentTurns {
     this.#schedule();
   }
 
+  /** O1: takes the open offers of an agent back that is to get no work. */
+  withdraw(to: Recipient, reason: string): void {
+    this.#batch.withdraw(to, reason);
+    this.#schedule();
+  }
+
   submit(items: readonly SubmitItem[]): Promise<readonly SubmitAnswer[] | "refused"> {
     return new Promise((resolve, reject) => {
       this.#batch.submits.push({ items, resolve, reject });
@@ -105,6 +111,7 @@ export class DeploymentTurns {
     if (batch.reports.size > 0) calls.push(this.#settle(batch, outbox));
     if (batch.declines.length > 0) calls.push(this.#decline(batch));
     if (batch.accepts.size > 0) calls.push(this.#confirm(batch, outbox));
+    if (batch.withdrawals.size > 0) calls.push(this.#withdraw(batch, outbox));
     if (batch.starts.size + batch.notes.length > 0) calls.push(this.#noteProgress(batch));
     const plan = this.#claimDue ? this.agents.planClaim(this.#deps.clock.nowMs()) : undefined;
     this.#claimDue = false;
@@ -329,6 +336,29 @@ export class DeploymentTurns {
           for (const accept of accepts) this.#batch.add(to, { kind: "accept", ...accept });
         }
       },
+    );
+  }
+
+  #withdraw(batch: TurnBatch, outbox: Outbox): Promise<boolean> {
+    const { deployment, tasks } = this.#deps;
+    const withdrawals = [...batch.withdrawals.values()];
+    const agents = withdrawals.map(({ to: { agent, session }, reason }) => ({
+      ...{ agent, session, reason },
+    }));
+    return this.#call(
+      "withdraw",
+      agents.length,
+      tasks.withdrawOffers({ deployment, agents }),
+      ({ attempts }) => {
+        for (const { to, reason } of withdrawals) {
+          for (const { agent, session, id, attempt } of attempts) {
+            if (agent !== to.agent || session !== to.session) continue;
+            outbox.tell(to, withdrawEvent(id, attempt, reason));
+          }
+        }
+      },
+      // Not repeated: no accept of them is confirmed, and they expire.
+      () => undefined,
     );
   }
 

@@ -43,6 +43,14 @@ interface Attachment {
   readonly session: string;
 }
 
+/** Reasons for which open offers are taken back (O1, L8); after any other they may still be accepted. */
+const withdrawing: ReadonlySet<string> = new Set([
+  "cordoned",
+  "draining",
+  "deleted",
+  "session_ending",
+]);
+
 export function createRegistryLinks(deps: RegistryLinksDeps): RegistryLinks {
   const { log } = deps;
   const links = new Set<RegistryLink>();
@@ -91,12 +99,15 @@ export function createRegistryLinks(deps: RegistryLinksDeps): RegistryLinks {
     log.debug({ deployment, agent, session, reason }, "agent detached");
   }
 
-  function admit(admission: AgentAdmission): void {
+  function admit(link: RegistryLink, admission: AgentAdmission): void {
     const { deployment, agent, offersAllowed, capabilities } = admission;
     const turns = deps.turnsOf(deployment);
     const attached = turns.agents.in(agent, textOfRef(admission.session) ?? "");
     if (attached === undefined) return;
     attached.offersAllowed = offersAllowed;
+    if (!offersAllowed && withdrawing.has(admission.reason)) {
+      turns.withdraw({ link, agent, session: attached.session }, admission.reason);
+    }
     if (capabilities !== undefined) {
       const abilities = abilitiesOf(capabilities, attached.abilities.kind);
       turns.agents.setAbilities(attached, abilities);
@@ -136,7 +147,7 @@ export function createRegistryLinks(deps: RegistryLinksDeps): RegistryLinks {
         detach(link, event.value);
         return;
       case "admission":
-        admit(event.value);
+        admit(link, event.value);
         return;
       case "said":
         hear(link, event.value);

@@ -10,6 +10,7 @@ export type StoreCallKind =
   | "settle"
   | "event"
   | "decline"
+  | "withdraw"
   | "confirm"
   | "progress"
   | "claim";

@@ -140,9 +140,9 @@ export class FarAgent {
     this.attach({ entries });
   }
 
-  admit(offersAllowed: boolean): void {
+  admit(offersAllowed: boolean, reason = ""): void {
     const session = refToWire(requireRef(this.session));
-    const value = { deployment, agent: this.name, session, offersAllowed };
+    const value = { deployment, agent: this.name, session, offersAllowed, reason };
     this.#link().send([create(RegistryEventSchema, { event: { case: "admission", value } })]);
   }
 

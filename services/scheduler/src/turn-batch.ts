@@ -43,6 +43,8 @@ export class TurnBatch {
   /** Starts, by "task attempt". */
   readonly starts = new Map<string, AttemptNote & { readonly note: "" }>();
   readonly inventories = new Map<string, WithRecipient & { readonly said: StatedInventory }>();
+  /** Agents that are to get no work, by agent and session. */
+  readonly withdrawals = new Map<string, WithRecipient & { readonly reason: string }>();
 
   get empty(): boolean {
     return (
@@ -53,7 +55,8 @@ export class TurnBatch {
       this.declines.length === 0 &&
       this.notes.length === 0 &&
       this.starts.size === 0 &&
-      this.inventories.size === 0
+      this.inventories.size === 0 &&
+      this.withdrawals.size === 0
     );
   }
 
@@ -95,6 +98,10 @@ export class TurnBatch {
       default:
         said satisfies never;
     }
+  }
+
+  withdraw(to: Recipient, reason: string): void {
+    this.withdrawals.set(`${to.agent} ${to.session}`, { to, reason });
   }
 
   #addDecline(agent: string, said: Extract<Said, { kind: "decline" }>): void {

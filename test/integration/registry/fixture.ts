@@ -133,6 +133,8 @@ export async function startFixture(change: Partial<RegistryDeps> = {}): Promise<
     ...{ replica: "registry-1", sessions, deployments, readiness, clock, log },
     listen: { host: "127.0.0.1", port: 0 },
     tasks: createTaskStore(store),
+    // Operators' calls are tried on a whole control plane.
+    management: {} as RegistryDeps["management"],
     listReplicas: async (role) => [
       { role, replica: `${role}-1`, address: "local", softwareVersion: "0", ageMs: 0 },
     ],

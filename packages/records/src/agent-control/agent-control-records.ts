@@ -281,18 +281,15 @@ function toControl(row: Selectable<Tables["agent_controls"]>): AgentControl {
 
 function groupFields(control: GroupControl) {
   const { cordoned, note, onCut, lostAfterMs } = control;
-  const never = lostAfterMs === Number.POSITIVE_INFINITY;
   return {
     cordoned: cordoned ? 1 : 0,
     note,
     on_cut: onCut ?? null,
-    lost_after_ms: never ? null : (lostAfterMs ?? null),
-    lost_after_never: never ? 1 : 0,
+    lost_after_ms: lostAfterMs ?? null,
   };
 }
 
 function toGroup(row: Selectable<Tables["agent_groups"]>): GroupRecord {
-  const lostAfterMs = row.lost_after_never === 1 ? Number.POSITIVE_INFINITY : row.lost_after_ms;
   return {
     deployment: row.deployment,
     group: row.group_name,
@@ -302,7 +299,7 @@ function toGroup(row: Selectable<Tables["agent_groups"]>): GroupRecord {
       cordoned: row.cordoned === 1,
       note: row.note,
       ...(row.on_cut === null ? {} : { onCut: row.on_cut === "ABORT" ? "ABORT" : "CONTINUE" }),
-      ...(lostAfterMs === null ? {} : { lostAfterMs }),
+      ...(row.lost_after_ms === null ? {} : { lostAfterMs: row.lost_after_ms }),
     },
   };
 }

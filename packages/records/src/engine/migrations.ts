@@ -156,7 +156,6 @@ const agentControls: Migration = {
       .addColumn("note", "text", (column) => column.notNull())
       .addColumn("on_cut", "text")
       .addColumn("lost_after_ms", "bigint")
-      .addColumn("lost_after_never", "integer", (column) => column.notNull())
       .addColumn("changed_at_ms", "bigint", (column) => column.notNull())
       .addPrimaryKeyConstraint("agent_groups_key", ["deployment", "group_name"])
       .execute();

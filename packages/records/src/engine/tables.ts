@@ -138,8 +138,6 @@ interface AgentGroupsTable {
   note: string;
   on_cut: string | null;
   lost_after_ms: number | null;
-  /** 1 when work is held until an operator says that its agent is gone. */
-  lost_after_never: number;
   changed_at_ms: number;
 }
 

@@ -5,7 +5,6 @@ import { deploymentTag } from "../core/keys.ts";
 import { plainRead } from "../core/plain-read.ts";
 import type { Store } from "../core/store.ts";
 import { type Common, jsonFunction, type Refused } from "./session-call.ts";
-import { lostAfterToText } from "./session-record.ts";
 
 /** Rows of the records, each with its revision. */
 export interface ControlRows {
@@ -32,7 +31,7 @@ const projectAvailability = jsonFunction<
   JSON.stringify(
     groups.map(({ group, revision, control: { lostAfterMs, ...control } }) => ({
       ...{ group, revision, ...control },
-      ...(lostAfterMs === undefined ? {} : { lostAfterMs: lostAfterToText(lostAfterMs) }),
+      ...(lostAfterMs === undefined ? {} : { lostAfterMs: String(lostAfterMs) }),
     })),
   ),
   JSON.stringify(tombstones.map(({ agent, instance }) => ({ agent, instance }))),

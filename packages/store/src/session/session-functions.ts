@@ -29,6 +29,8 @@ export type OpenReply =
       readonly kind: "opened";
       readonly session: string;
       readonly availability: Availability;
+      /** What its group says about cut-off work; empty when nothing. */
+      readonly onCut: string;
       readonly superseded?: string;
     };
 
@@ -41,6 +43,8 @@ export type ResumeReply =
   | {
       readonly kind: "resumed";
       readonly availability: Availability;
+      /** What its group says about cut-off work; empty when nothing. */
+      readonly onCut: string;
       readonly health: AgentHealthWord;
       readonly healthReason: string;
     };

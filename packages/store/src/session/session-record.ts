@@ -62,7 +62,7 @@ export interface SessionRecord extends SessionFacts {
   readonly drainAtMs: number;
   /** What its group says about cut-off work; undefined leaves it to the deployment (section 6). */
   readonly onCut: OnCutSetting | undefined;
-  /** What its group says, `Infinity` for never; undefined leaves it to the deployment (section 6). */
+  /** What its group says; undefined leaves it to the deployment (section 6). */
   readonly lostAfterMs: number | undefined;
   readonly health: AgentHealthWord;
   readonly healthReason: string;
@@ -122,8 +122,8 @@ export function recordFromFields(
     availability: wordOf(availabilities, text("availability")) as Availability,
     controlNote: text("controlNote"),
     drainAtMs: number("drainAtMs"),
-    onCut: text("onCut") === "" ? undefined : text("onCut") === "ABORT" ? "ABORT" : "CONTINUE",
-    lostAfterMs: lostAfterFromText(text("lostAfterMs")),
+    onCut: onCutFromText(text("onCut")),
+    lostAfterMs: text("lostAfterMs") === "" ? undefined : number("lostAfterMs"),
     health: wordOf(agentHealths, text("health")) as AgentHealthWord,
     healthReason: text("healthReason"),
     healthSinceMs: number("healthSinceMs"),
@@ -141,13 +141,8 @@ function wordOf<Word extends string>(words: readonly Word[], text: string): Word
   return word;
 }
 
-/** `lost_after` as the store writes it: milliseconds, `never`, or nothing. */
-export function lostAfterToText(lostAfterMs: number | undefined): string {
-  if (lostAfterMs === undefined) return "";
-  return lostAfterMs === Number.POSITIVE_INFINITY ? "never" : String(lostAfterMs);
-}
-
-function lostAfterFromText(text: string): number | undefined {
+/** What a group says about cut-off work, as the store writes it: empty when nothing. */
+export function onCutFromText(text: string): OnCutSetting | undefined {
   if (text === "") return undefined;
-  return text === "never" ? Number.POSITIVE_INFINITY : Number(text);
+  return text === "ABORT" ? "ABORT" : "CONTINUE";
 }

@@ -16,6 +16,7 @@ import {
   listCancels,
   reconcileInventories,
   reviewQuarantine,
+  withdrawOffers,
   trimEnded,
 } from "./task-upkeep.ts";
 import {
@@ -45,6 +46,8 @@ export interface TaskStore {
   readonly noteProgress: Call<typeof noteProgress>;
   readonly decline: Call<typeof declineAttempts>;
   readonly settle: Call<typeof settleReports>;
+  /** Takes open offers back from agents that are to get no work (O1). */
+  readonly withdrawOffers: Call<typeof withdrawOffers>;
   readonly expireOffers: Call<typeof expireOffers>;
   readonly reconcile: Call<typeof reconcileInventories>;
   /** Whether offers are held back after a failover, restore or wipe; ends that when it is over (D2). */
@@ -82,6 +85,7 @@ export function createTaskStore(store: Store, now: () => number | "" = () => "")
     noteProgress: bind(noteProgress),
     decline: bind(declineAttempts),
     settle: bind(settleReports),
+    withdrawOffers: bind(withdrawOffers),
     expireOffers: bind(expireOffers),
     reconcile: bind(reconcileInventories),
     reviewQuarantine: bind(reviewQuarantine),

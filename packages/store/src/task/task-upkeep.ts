@@ -155,6 +155,23 @@ export const expireHolds = taskFunction<
   parse: (reply) => ({ kind: "expired", attempts: readHeld(reply) }),
 });
 
+export const withdrawOffers = taskFunction<
+  TaskCall & {
+    readonly agents: readonly {
+      readonly agent: string;
+      readonly session: string;
+      readonly reason: string;
+    }[];
+  },
+  { readonly kind: "withdrawn"; readonly attempts: readonly HeldAttempt[] }
+>({
+  name: "withdraw_offers_v1",
+  args: ({ agents }) => [
+    JSON.stringify(agents.map(({ agent, session, reason }) => [agent, session, reason])),
+  ],
+  parse: (reply) => ({ kind: "withdrawn", attempts: readHeld(reply) }),
+});
+
 export interface CancelAnswer {
   /** State now; empty when there is no such task. */
   readonly state: TaskStateName | "";

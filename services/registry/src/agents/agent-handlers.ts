@@ -3,14 +3,17 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { remexError } from "@remex/domain";
 import type { AgentService } from "@remex/proto/registry/v1";
-import type { SessionStore } from "@remex/store";
+import type { SessionRecord, SessionStore } from "@remex/store";
 import { StoreUnavailable } from "@remex/store";
 import { callerRoleKey } from "@remex/transport";
 import type { ReadLog } from "../logs/log-reader.ts";
+import type { AgentManagement } from "../management/agent-management.ts";
 import { agentMessage } from "./agent-message.ts";
 import type { AgentWatches } from "./agent-watches.ts";
 
 export interface AgentHandlersDeps {
+  /** What operators do with agents. */
+  readonly management: AgentManagement;
   readonly sessions: Pick<SessionStore, "list" | "get">;
   readonly watches: AgentWatches;
   readonly readLog: ReadLog;
@@ -44,6 +47,7 @@ export function createAgentHandlers(deps: AgentHandlersDeps): ServiceImpl<typeof
   }
 
   return {
+    ...deps.management,
     listAgents: ({ deployment, pageSize, pageToken }) =>
       answering(async () => {
         await known(deployment);
@@ -52,7 +56,9 @@ export function createAgentHandlers(deps: AgentHandlersDeps): ServiceImpl<typeof
         const { nowMs, agents } = await deps.sessions.list(deployment, after, limit);
         const last = agents.length === limit ? agents.at(-1)?.agent : undefined;
         return {
-          agents: agents.map((record) => agentMessage(deployment, record, nowMs)),
+          agents: agents
+            .filter((record) => !isRemoved(record))
+            .map((record) => agentMessage(deployment, record, nowMs)),
           nextPageToken: last === undefined ? "" : Buffer.from(last).toString("base64url"),
         };
       }),
@@ -61,7 +67,8 @@ export function createAgentHandlers(deps: AgentHandlersDeps): ServiceImpl<typeof
         await known(deployment);
         const { nowMs, agents } = await deps.sessions.get(deployment, [agent]);
         const [record] = agents;
-        if (record === undefined) throw remexError("agent_unknown", { agent, deployment });
+        if (record === undefined || isRemoved(record))
+          throw remexError("agent_unknown", { agent, deployment });
         return { agent: agentMessage(deployment, record, nowMs) };
       }),
     watchAgents: ({ deployment }, context) =>
@@ -77,6 +84,11 @@ export function createAgentHandlers(deps: AgentHandlersDeps): ServiceImpl<typeof
         }),
       ),
   };
+}
+
+/** R26: a deleted agent whose session is over is gone; the store forgets it a little later. */
+function isRemoved({ availability, state }: SessionRecord): boolean {
+  return availability === "DELETED" && state === "ENDED";
 }
 
 function nameFromToken(token: string): string {

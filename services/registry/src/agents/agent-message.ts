@@ -2,13 +2,14 @@
 // An agent as people see it, made of its record in the store.
 import { create } from "@bufbuild/protobuf";
 import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
-import { agentHealths, refToWire } from "@remex/domain";
+import { agentHealths, decideMaintenance, maintenanceStates, refToWire } from "@remex/domain";
 import { type Agent, AgentSchema } from "@remex/proto/registry/v1";
 import type { SessionRecord } from "@remex/store";
 import { availabilityToWire, capabilitiesToWire, kindToWire } from "../session/session-wire.ts";
 
 /** `nowMs` is the store's time at which the record was read. */
 export function agentMessage(deployment: string, record: SessionRecord, nowMs: number): Agent {
+  const maintenance = decideMaintenance(record.softwareVersion, nowMs);
   return create(AgentSchema, {
     deployment,
     agent: record.agent,
@@ -34,5 +35,14 @@ export function agentMessage(deployment: string, record: SessionRecord, nowMs: n
     sessionSince: timestampFromMs(record.openedAtMs),
     ...(record.conflictAtMs > 0 ? { conflictAt: timestampFromMs(record.conflictAtMs) } : {}),
     staleReports: record.staleReports,
+    availabilityNote: record.controlNote,
+    ...(record.drainAtMs > 0
+      ? { drainRemaining: durationFromMs(Math.max(0, record.drainAtMs - nowMs)) }
+      : {}),
+    tasksHeld: record.tasksHeld,
+    maintenance: maintenanceStates.indexOf(maintenance.state),
+    ...(maintenance.state === "UNSPECIFIED"
+      ? {}
+      : { maintainedUntil: timestampFromMs(maintenance.untilMs) }),
   });
 }

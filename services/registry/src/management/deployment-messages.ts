@@ -69,7 +69,8 @@ export function applySettings(
   };
 }
 
-function onCutFromMessage(onCut: OnCut): DeploymentSettings["onCut"] | undefined {
+/** Undefined when it is not stated. */
+export function onCutFromMessage(onCut: OnCut): DeploymentSettings["onCut"] | undefined {
   switch (onCut) {
     case OnCut.CONTINUE:
       return "CONTINUE";

@@ -177,11 +177,12 @@ function helloOf(frame: SessionRequest): Hello {
 
 function welcomeOf(opened: OpenedSession, deps: AgentStreamDeps): ServerEvent {
   const { facts, config, resumed, sessionKey } = opened;
-  const { session, generation, availability } = facts;
+  const { session, generation, availability, onCut } = facts;
   const { registry } = deps;
   const epoch = deps.epoch();
   return welcomeEvent({
     ...{ session, generation, availability, resumed, sessionKey, epoch, registry, config },
+    onCut,
   });
 }
 

@@ -8,6 +8,7 @@ import {
   decideOffers,
   formatRef,
   type OfferDecision,
+  type OnCutSetting,
   type RemexError,
   type SessionRef,
   sameOfferDecision,
@@ -37,6 +38,8 @@ export interface LiveSessionFacts {
   readonly keyDigest: string;
   readonly address: string;
   readonly availability: Availability;
+  /** What its group says about cut-off work; undefined leaves it to the deployment. */
+  readonly onCut: OnCutSetting | undefined;
   readonly health: AgentHealthWord;
   readonly healthReason: string;
   readonly intervalVersion: number;
@@ -57,6 +60,9 @@ export class LiveSession {
   scope: TokenScope;
   token: string;
   availability: Availability;
+  onCut: OnCutSetting | undefined;
+  /** Deadline of the drain that the agent was told of; zero when it was told of none. */
+  drainAtMs = 0;
   health: AgentHealthWord;
   healthReason: string;
   draining = false;
@@ -78,6 +84,7 @@ export class LiveSession {
     this.scope = facts.scope;
     this.token = facts.token;
     this.availability = facts.availability;
+    this.onCut = facts.onCut;
     this.health = facts.health;
     this.healthReason = facts.healthReason;
     this.intervalVersion = facts.intervalVersion;

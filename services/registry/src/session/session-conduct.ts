@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happens on live sessions: events of agents, answers of monitors and schedulers, changes in the store.
 
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   type AgentCapabilities,
   type AgentHealthWord,
-  type Availability,
   agentHealths,
   compareRefs,
   decideCapabilities,
@@ -113,7 +113,7 @@ export class SessionConduct {
   }
 
   /** The store's record of the agent, as read after somebody changed it. */
-  changed(live: LiveSession, record: SessionRecord): void {
+  changed(live: LiveSession, record: SessionRecord, nowMs: number): void {
     const order = compareRefs(record.session, live.facts.session);
     // Read before this session was opened: it says nothing about it.
     if (order < 0) return;
@@ -131,7 +131,8 @@ export class SessionConduct {
       if (record.health === "SUSPECT" && live.health !== "SUSPECT") {
         this.#setHealth(live, "SUSPECT", record.healthReason);
       }
-      this.#setAvailability(live, record.availability);
+      this.#setControl(live, record, nowMs);
+      this.#setOnCut(live, record);
     }
   }
 
@@ -139,7 +140,9 @@ export class SessionConduct {
   settings(live: LiveSession, config: ProjectedDeployment): void {
     if (config.intervalVersion <= live.intervalVersion) return;
     live.intervalVersion = config.intervalVersion;
-    live.channel.send([serverEvent({ case: "settings", value: settingsToWire(config) })]);
+    live.channel.send([
+      serverEvent({ case: "settings", value: settingsToWire(config, live.onCut) }),
+    ]);
   }
 
   /** Asks the agent to resume over a new connection. */
@@ -264,12 +267,29 @@ export class SessionConduct {
     this.#admit(live);
   }
 
-  #setAvailability(live: LiveSession, availability: Availability): void {
-    if (live.availability === availability) return;
+  /** Tells the agent what operators decided about it (O1, O2), and lets the scheduler know. */
+  #setControl(live: LiveSession, record: SessionRecord, nowMs: number): void {
+    const { availability, drainAtMs, controlNote } = record;
+    if (live.availability === availability && live.drainAtMs === drainAtMs) return;
     live.availability = availability;
-    const value = { availability: availabilityToWire(availability) };
+    live.drainAtMs = drainAtMs;
+    const value = {
+      availability: availabilityToWire(availability),
+      note: controlNote,
+      ...(drainAtMs > 0 ? { drainDeadline: durationFromMs(Math.max(0, drainAtMs - nowMs)) } : {}),
+    };
     live.channel.send([serverEvent({ case: "control", value })]);
+    this.#deps.log.info({ ...live.logFields, availability }, "operators decided about the agent");
     this.#admit(live);
+  }
+
+  #setOnCut(live: LiveSession, { onCut }: SessionRecord): void {
+    if (live.onCut === onCut) return;
+    live.onCut = onCut;
+    const config = this.#deps.config(live.facts.deployment);
+    if (config === undefined) return;
+    const value = settingsToWire(config, onCut);
+    live.channel.send([serverEvent({ case: "settings", value })]);
   }
 
   #failed(live: LiveSession, what: string): (err: unknown) => void {

@@ -17,12 +17,13 @@ import {
 } from "@remex/domain";
 import type { Hello } from "@remex/proto/agent/v1";
 import type { VerifyAgentTokenResponse } from "@remex/proto/token/v1";
-import type {
-  OpenReply,
-  ProjectedDeployment,
-  ResumeReply,
-  SessionFacts,
-  SessionStore,
+import {
+  type OpenReply,
+  onCutFromText,
+  type ProjectedDeployment,
+  type ResumeReply,
+  type SessionFacts,
+  type SessionStore,
 } from "@remex/store";
 import {
   digestOfKey,
@@ -102,6 +103,7 @@ async function open(
       token: verified.token,
       keyDigest: facts.keyDigest,
       availability: reply.availability,
+      onCut: onCutFromText(reply.onCut),
       health: "REGISTERED",
       healthReason: "",
     },
@@ -142,6 +144,7 @@ async function resume(
       token: record.token,
       keyDigest,
       availability: reply.availability,
+      onCut: onCutFromText(reply.onCut),
       health: reply.health,
       healthReason: reply.healthReason,
     },

@@ -11,6 +11,7 @@ import {
   agentProtocol,
   availabilities,
   failureOf,
+  type OnCutSetting,
   RemexError,
   refToWire,
   type SessionRef,
@@ -63,15 +64,19 @@ export function capabilitiesToWire(capabilities: AgentCapabilities): Capabilitie
   });
 }
 
-/** What an agent judges by (T4). */
-export function settingsToWire(config: ProjectedDeployment): Settings {
+/** What an agent judges by (T4); its group's word on cut-off work holds over the deployment's. */
+export function settingsToWire(
+  config: ProjectedDeployment,
+  ofGroup: OnCutSetting | undefined,
+): Settings {
+  const onCut = ofGroup ?? config.onCut;
   return create(SettingsSchema, {
     intervalVersion: BigInt(config.intervalVersion),
     heartbeatInterval: durationFromMs(config.heartbeatMs),
     agentLease: durationFromMs(config.leaseMs),
     confirmWindow: durationFromMs(config.windowMs),
     stopTime: durationFromMs(config.stopMs),
-    onCut: config.onCut === "ABORT" ? OnCut.ABORT : OnCut.CONTINUE,
+    onCut: onCut === "ABORT" ? OnCut.ABORT : OnCut.CONTINUE,
     maxFrameBytes: maxMessageBytes,
   });
 }
@@ -101,6 +106,8 @@ export interface WelcomeFacts {
   readonly registry: string;
   readonly availability: Availability;
   readonly config: ProjectedDeployment;
+  /** What the agent's group says about cut-off work. */
+  readonly onCut: OnCutSetting | undefined;
 }
 
 /** The first event of an accepted stream. */
@@ -113,7 +120,7 @@ export function welcomeEvent(facts: WelcomeFacts): ServerEvent {
       protocol: agentProtocol,
       resumed: facts.resumed,
       deployment: facts.config.deployment,
-      settings: settingsToWire(facts.config),
+      settings: settingsToWire(facts.config, facts.onCut),
       sessionKey: { key: facts.sessionKey },
       epoch: BigInt(facts.epoch),
       registry: facts.registry,

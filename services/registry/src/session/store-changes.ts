@@ -7,7 +7,8 @@ import type { LiveSessions } from "./live-sessions.ts";
 export interface StoreChangesDeps {
   readonly live: LiveSessions;
   readonly sessions: Pick<SessionStore, "get">;
-  onChanged(live: LiveSession, record: SessionRecord): void;
+  /** `nowMs` is the store's time at which the record was read. */
+  onChanged(live: LiveSession, record: SessionRecord, nowMs: number): void;
   onFailure(error: unknown): void;
 }
 
@@ -45,10 +46,10 @@ export function createStoreChanges(deps: StoreChangesDeps): StoreChanges {
   }
 
   async function read(deployment: string, names: readonly string[]): Promise<void> {
-    const { agents } = await deps.sessions.get(deployment, names);
+    const { nowMs, agents } = await deps.sessions.get(deployment, names);
     for (const record of agents) {
       const live = deps.live.of(deployment, record.agent);
-      if (live !== undefined) deps.onChanged(live, record);
+      if (live !== undefined) deps.onChanged(live, record, nowMs);
     }
   }
 

@@ -39,6 +39,7 @@ export function createRegistryRole(context: RoleContext): Role {
     sessions: context.sessions,
     deployments: context.deployments,
     tasks: context.tasks,
+    management: management.agents,
     listReplicas: context.listReplicas,
     epoch: () => context.store.epoch.current(),
     subscribe: (handlers) => {

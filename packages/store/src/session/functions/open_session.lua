@@ -6,7 +6,8 @@
 -- ARGV[3] agent         string  name of the agent
 -- ARGV[4] facts         JSON    {field: text} of the session hash: instance, registry, kind, ...
 -- Returns JSON: {kind: refused, reason} | {kind: alive, ageMs, freeInMs} (T6)
---   | {kind: deleted, buried, freeInMs} (O3) | {kind: opened, session, availability, superseded?}
+--   | {kind: deleted, buried, freeInMs} (O3) | {kind: opened, session, availability,
+--   onCut, superseded?}
 -- Events: agents; wake when nothing else ended the former session.
 local keys, now = session.keys(KEYS[1]), core.now_ms(ARGV[2])
 local epoch, agent, facts = ARGV[1], ARGV[3], cjson.decode(ARGV[4])
@@ -68,5 +69,6 @@ return cjson.encode({
   kind = 'opened',
   session = opened,
   availability = control.availability,
+  onCut = control.onCut,
   superseded = lives and old.session or nil,
 })

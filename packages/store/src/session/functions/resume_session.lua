@@ -8,7 +8,7 @@
 -- ARGV[5] facts         JSON    {field: text} of the session hash that the hello states anew
 -- Returns JSON: {kind: refused, reason} | {kind: unknown} (another session, instance or key)
 --   | {kind: ending, reason} | {kind: ended, reason} | {kind: generation, generation}
---   | {kind: resumed, availability, health, healthReason}
+--   | {kind: resumed, availability, onCut, health, healthReason}
 -- Events: agents.
 local keys, now = session.keys(KEYS[1]), core.now_ms(ARGV[2])
 local agent, claim, facts = ARGV[3], cjson.decode(ARGV[4]), cjson.decode(ARGV[5])
@@ -43,5 +43,6 @@ redis.call('HSET', key, 'generation', string.format('%d', claim.generation), 'cl
 redis.call('HDEL', key, 'turnedUntil')
 session.touch(keys, agent, now)
 session.announce(keys)
-return cjson.encode({ kind = 'resumed', availability = control.availability, health = row.health,
+return cjson.encode({ kind = 'resumed', availability = control.availability,
+  onCut = control.onCut, health = row.health,
   healthReason = row.healthReason or '' })

@@ -4,7 +4,7 @@
 // @generated from file remex/registry/v1/agent_service.proto (package remex.registry.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import type { Message } from "@bufbuild/protobuf";
 import type { AgentKind, AgentKindJson, AttemptId, AttemptIdJson, SessionId, SessionIdJson } from "../../common/v1/identity_pb.js";
 import type { Availability, AvailabilityJson, Capabilities, CapabilitiesJson } from "../../agent/v1/session_pb.js";
@@ -162,6 +162,43 @@ export declare type Agent = Message<"remex.registry.v1.Agent"> & {
    * @generated from field: uint32 stale_reports = 20;
    */
   staleReports: number;
+
+  /**
+   * What an operator said with the availability. Empty when nothing.
+   *
+   * @generated from field: string availability_note = 21;
+   */
+  availabilityNote: string;
+
+  /**
+   * While DRAINING, the time until what still runs is stopped. Absence means that there is no deadline.
+   *
+   * @generated from field: google.protobuf.Duration drain_remaining = 22;
+   */
+  drainRemaining?: Duration | undefined;
+
+  /**
+   * Attempts that the store holds for it: offered, running, and, when it is away, held. Zero while
+   * DRAINING means that it is empty.
+   *
+   * @generated from field: uint32 tasks_held = 23;
+   */
+  tasksHeld: number;
+
+  /**
+   * Whether its software's minor version is maintained (R27).
+   *
+   * @generated from field: remex.registry.v1.Maintenance maintenance = 24;
+   */
+  maintenance: Maintenance;
+
+  /**
+   * First instant at which that version is not maintained any more. Absence means that the version is
+   * not known here.
+   *
+   * @generated from field: google.protobuf.Timestamp maintained_until = 25;
+   */
+  maintainedUntil?: Timestamp | undefined;
 };
 
 /**
@@ -310,6 +347,43 @@ export declare type AgentJson = {
    * @generated from field: uint32 stale_reports = 20;
    */
   staleReports?: number;
+
+  /**
+   * What an operator said with the availability. Empty when nothing.
+   *
+   * @generated from field: string availability_note = 21;
+   */
+  availabilityNote?: string;
+
+  /**
+   * While DRAINING, the time until what still runs is stopped. Absence means that there is no deadline.
+   *
+   * @generated from field: google.protobuf.Duration drain_remaining = 22;
+   */
+  drainRemaining?: DurationJson;
+
+  /**
+   * Attempts that the store holds for it: offered, running, and, when it is away, held. Zero while
+   * DRAINING means that it is empty.
+   *
+   * @generated from field: uint32 tasks_held = 23;
+   */
+  tasksHeld?: number;
+
+  /**
+   * Whether its software's minor version is maintained (R27).
+   *
+   * @generated from field: remex.registry.v1.Maintenance maintenance = 24;
+   */
+  maintenance?: MaintenanceJson;
+
+  /**
+   * First instant at which that version is not maintained any more. Absence means that the version is
+   * not known here.
+   *
+   * @generated from field: google.protobuf.Timestamp maintained_until = 25;
+   */
+  maintainedUntil?: TimestampJson;
 };
 
 /**
@@ -773,7 +847,634 @@ export declare type ReadTaskLogResponseJson = {
 export declare const ReadTaskLogResponseSchema: GenMessage<ReadTaskLogResponse, {jsonType: ReadTaskLogResponseJson}>;
 
 /**
- * AgentService shows the agents of a deployment.
+ * CordonAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.CordonAgentRequest
+ */
+export declare type CordonAgentRequest = Message<"remex.registry.v1.CordonAgentRequest"> & {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent: string;
+
+  /**
+   * Why, for people; shown with the agent and told to it. At most 256 characters.
+   *
+   * @generated from field: string note = 3;
+   */
+  note: string;
+};
+
+/**
+ * CordonAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.CordonAgentRequest
+ */
+export declare type CordonAgentRequestJson = {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment?: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent?: string;
+
+  /**
+   * Why, for people; shown with the agent and told to it. At most 256 characters.
+   *
+   * @generated from field: string note = 3;
+   */
+  note?: string;
+};
+
+/**
+ * Describes the message remex.registry.v1.CordonAgentRequest.
+ * Use `create(CordonAgentRequestSchema)` to create a new message.
+ */
+export declare const CordonAgentRequestSchema: GenMessage<CordonAgentRequest, {jsonType: CordonAgentRequestJson}>;
+
+/**
+ * CordonAgentResponse shows the agent.
+ *
+ * @generated from message remex.registry.v1.CordonAgentResponse
+ */
+export declare type CordonAgentResponse = Message<"remex.registry.v1.CordonAgentResponse"> & {
+  /**
+   * The agent as it is now. Absence means that it is not there.
+   *
+   * @generated from field: remex.registry.v1.Agent agent = 1;
+   */
+  agent?: Agent | undefined;
+};
+
+/**
+ * CordonAgentResponse shows the agent.
+ *
+ * @generated from message remex.registry.v1.CordonAgentResponse
+ */
+export declare type CordonAgentResponseJson = {
+  /**
+   * The agent as it is now. Absence means that it is not there.
+   *
+   * @generated from field: remex.registry.v1.Agent agent = 1;
+   */
+  agent?: AgentJson;
+};
+
+/**
+ * Describes the message remex.registry.v1.CordonAgentResponse.
+ * Use `create(CordonAgentResponseSchema)` to create a new message.
+ */
+export declare const CordonAgentResponseSchema: GenMessage<CordonAgentResponse, {jsonType: CordonAgentResponseJson}>;
+
+/**
+ * UncordonAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.UncordonAgentRequest
+ */
+export declare type UncordonAgentRequest = Message<"remex.registry.v1.UncordonAgentRequest"> & {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent: string;
+};
+
+/**
+ * UncordonAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.UncordonAgentRequest
+ */
+export declare type UncordonAgentRequestJson = {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment?: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent?: string;
+};
+
+/**
+ * Describes the message remex.registry.v1.UncordonAgentRequest.
+ * Use `create(UncordonAgentRequestSchema)` to create a new message.
+ */
+export declare const UncordonAgentRequestSchema: GenMessage<UncordonAgentRequest, {jsonType: UncordonAgentRequestJson}>;
+
+/**
+ * UncordonAgentResponse shows the agent.
+ *
+ * @generated from message remex.registry.v1.UncordonAgentResponse
+ */
+export declare type UncordonAgentResponse = Message<"remex.registry.v1.UncordonAgentResponse"> & {
+  /**
+   * The agent as it is now. Absence means that it is not there.
+   *
+   * @generated from field: remex.registry.v1.Agent agent = 1;
+   */
+  agent?: Agent | undefined;
+};
+
+/**
+ * UncordonAgentResponse shows the agent.
+ *
+ * @generated from message remex.registry.v1.UncordonAgentResponse
+ */
+export declare type UncordonAgentResponseJson = {
+  /**
+   * The agent as it is now. Absence means that it is not there.
+   *
+   * @generated from field: remex.registry.v1.Agent agent = 1;
+   */
+  agent?: AgentJson;
+};
+
+/**
+ * Describes the message remex.registry.v1.UncordonAgentResponse.
+ * Use `create(UncordonAgentResponseSchema)` to create a new message.
+ */
+export declare const UncordonAgentResponseSchema: GenMessage<UncordonAgentResponse, {jsonType: UncordonAgentResponseJson}>;
+
+/**
+ * DrainAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.DrainAgentRequest
+ */
+export declare type DrainAgentRequest = Message<"remex.registry.v1.DrainAgentRequest"> & {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent: string;
+
+  /**
+   * Time after which what still runs is stopped, from now: 0 s to 30 days. Absence means never.
+   *
+   * @generated from field: google.protobuf.Duration deadline = 3;
+   */
+  deadline?: Duration | undefined;
+
+  /**
+   * Why, for people; shown with the agent and told to it. At most 256 characters.
+   *
+   * @generated from field: string note = 4;
+   */
+  note: string;
+};
+
+/**
+ * DrainAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.DrainAgentRequest
+ */
+export declare type DrainAgentRequestJson = {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment?: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent?: string;
+
+  /**
+   * Time after which what still runs is stopped, from now: 0 s to 30 days. Absence means never.
+   *
+   * @generated from field: google.protobuf.Duration deadline = 3;
+   */
+  deadline?: DurationJson;
+
+  /**
+   * Why, for people; shown with the agent and told to it. At most 256 characters.
+   *
+   * @generated from field: string note = 4;
+   */
+  note?: string;
+};
+
+/**
+ * Describes the message remex.registry.v1.DrainAgentRequest.
+ * Use `create(DrainAgentRequestSchema)` to create a new message.
+ */
+export declare const DrainAgentRequestSchema: GenMessage<DrainAgentRequest, {jsonType: DrainAgentRequestJson}>;
+
+/**
+ * DrainAgentResponse shows the agent.
+ *
+ * @generated from message remex.registry.v1.DrainAgentResponse
+ */
+export declare type DrainAgentResponse = Message<"remex.registry.v1.DrainAgentResponse"> & {
+  /**
+   * The agent as it is now. Absence means that it is not there.
+   *
+   * @generated from field: remex.registry.v1.Agent agent = 1;
+   */
+  agent?: Agent | undefined;
+};
+
+/**
+ * DrainAgentResponse shows the agent.
+ *
+ * @generated from message remex.registry.v1.DrainAgentResponse
+ */
+export declare type DrainAgentResponseJson = {
+  /**
+   * The agent as it is now. Absence means that it is not there.
+   *
+   * @generated from field: remex.registry.v1.Agent agent = 1;
+   */
+  agent?: AgentJson;
+};
+
+/**
+ * Describes the message remex.registry.v1.DrainAgentResponse.
+ * Use `create(DrainAgentResponseSchema)` to create a new message.
+ */
+export declare const DrainAgentResponseSchema: GenMessage<DrainAgentResponse, {jsonType: DrainAgentResponseJson}>;
+
+/**
+ * DeleteAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.DeleteAgentRequest
+ */
+export declare type DeleteAgentRequest = Message<"remex.registry.v1.DeleteAgentRequest"> & {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent: string;
+
+  /**
+   * True to kill the work that runs on a living agent.
+   *
+   * @generated from field: bool force = 3;
+   */
+  force: boolean;
+
+  /**
+   * True to say that an agent that is away will not come back, and that nothing of it runs.
+   *
+   * @generated from field: bool gone = 4;
+   */
+  gone: boolean;
+
+  /**
+   * Why, for people; shown with the agent and told to it. At most 256 characters.
+   *
+   * @generated from field: string note = 5;
+   */
+  note: string;
+};
+
+/**
+ * DeleteAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.DeleteAgentRequest
+ */
+export declare type DeleteAgentRequestJson = {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment?: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent?: string;
+
+  /**
+   * True to kill the work that runs on a living agent.
+   *
+   * @generated from field: bool force = 3;
+   */
+  force?: boolean;
+
+  /**
+   * True to say that an agent that is away will not come back, and that nothing of it runs.
+   *
+   * @generated from field: bool gone = 4;
+   */
+  gone?: boolean;
+
+  /**
+   * Why, for people; shown with the agent and told to it. At most 256 characters.
+   *
+   * @generated from field: string note = 5;
+   */
+  note?: string;
+};
+
+/**
+ * Describes the message remex.registry.v1.DeleteAgentRequest.
+ * Use `create(DeleteAgentRequestSchema)` to create a new message.
+ */
+export declare const DeleteAgentRequestSchema: GenMessage<DeleteAgentRequest, {jsonType: DeleteAgentRequestJson}>;
+
+/**
+ * DeleteAgentResponse says what was done.
+ *
+ * @generated from message remex.registry.v1.DeleteAgentResponse
+ */
+export declare type DeleteAgentResponse = Message<"remex.registry.v1.DeleteAgentResponse"> & {
+  /**
+   * Attempts that were held for the agent and will be given up.
+   *
+   * @generated from field: uint32 tasks_given_up = 1;
+   */
+  tasksGivenUp: number;
+
+  /**
+   * When the name may be used again, by the store's clock, if it is not restored before.
+   *
+   * @generated from field: google.protobuf.Timestamp name_free_at = 2;
+   */
+  nameFreeAt?: Timestamp | undefined;
+};
+
+/**
+ * DeleteAgentResponse says what was done.
+ *
+ * @generated from message remex.registry.v1.DeleteAgentResponse
+ */
+export declare type DeleteAgentResponseJson = {
+  /**
+   * Attempts that were held for the agent and will be given up.
+   *
+   * @generated from field: uint32 tasks_given_up = 1;
+   */
+  tasksGivenUp?: number;
+
+  /**
+   * When the name may be used again, by the store's clock, if it is not restored before.
+   *
+   * @generated from field: google.protobuf.Timestamp name_free_at = 2;
+   */
+  nameFreeAt?: TimestampJson;
+};
+
+/**
+ * Describes the message remex.registry.v1.DeleteAgentResponse.
+ * Use `create(DeleteAgentResponseSchema)` to create a new message.
+ */
+export declare const DeleteAgentResponseSchema: GenMessage<DeleteAgentResponse, {jsonType: DeleteAgentResponseJson}>;
+
+/**
+ * RestoreAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.RestoreAgentRequest
+ */
+export declare type RestoreAgentRequest = Message<"remex.registry.v1.RestoreAgentRequest"> & {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent: string;
+};
+
+/**
+ * RestoreAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.RestoreAgentRequest
+ */
+export declare type RestoreAgentRequestJson = {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment?: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent?: string;
+};
+
+/**
+ * Describes the message remex.registry.v1.RestoreAgentRequest.
+ * Use `create(RestoreAgentRequestSchema)` to create a new message.
+ */
+export declare const RestoreAgentRequestSchema: GenMessage<RestoreAgentRequest, {jsonType: RestoreAgentRequestJson}>;
+
+/**
+ * RestoreAgentResponse is empty.
+ *
+ * @generated from message remex.registry.v1.RestoreAgentResponse
+ */
+export declare type RestoreAgentResponse = Message<"remex.registry.v1.RestoreAgentResponse"> & {
+};
+
+/**
+ * RestoreAgentResponse is empty.
+ *
+ * @generated from message remex.registry.v1.RestoreAgentResponse
+ */
+export declare type RestoreAgentResponseJson = {
+};
+
+/**
+ * Describes the message remex.registry.v1.RestoreAgentResponse.
+ * Use `create(RestoreAgentResponseSchema)` to create a new message.
+ */
+export declare const RestoreAgentResponseSchema: GenMessage<RestoreAgentResponse, {jsonType: RestoreAgentResponseJson}>;
+
+/**
+ * GiveUpAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.GiveUpAgentRequest
+ */
+export declare type GiveUpAgentRequest = Message<"remex.registry.v1.GiveUpAgentRequest"> & {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent: string;
+};
+
+/**
+ * GiveUpAgentRequest names the agent.
+ *
+ * @generated from message remex.registry.v1.GiveUpAgentRequest
+ */
+export declare type GiveUpAgentRequestJson = {
+  /**
+   * Slug of the deployment.
+   *
+   * @generated from field: string deployment = 1;
+   */
+  deployment?: string;
+
+  /**
+   * Name.
+   *
+   * @generated from field: string agent = 2;
+   */
+  agent?: string;
+};
+
+/**
+ * Describes the message remex.registry.v1.GiveUpAgentRequest.
+ * Use `create(GiveUpAgentRequestSchema)` to create a new message.
+ */
+export declare const GiveUpAgentRequestSchema: GenMessage<GiveUpAgentRequest, {jsonType: GiveUpAgentRequestJson}>;
+
+/**
+ * GiveUpAgentResponse says what was done.
+ *
+ * @generated from message remex.registry.v1.GiveUpAgentResponse
+ */
+export declare type GiveUpAgentResponse = Message<"remex.registry.v1.GiveUpAgentResponse"> & {
+  /**
+   * Attempts that were held for the agent and will be given up.
+   *
+   * @generated from field: uint32 tasks_given_up = 1;
+   */
+  tasksGivenUp: number;
+};
+
+/**
+ * GiveUpAgentResponse says what was done.
+ *
+ * @generated from message remex.registry.v1.GiveUpAgentResponse
+ */
+export declare type GiveUpAgentResponseJson = {
+  /**
+   * Attempts that were held for the agent and will be given up.
+   *
+   * @generated from field: uint32 tasks_given_up = 1;
+   */
+  tasksGivenUp?: number;
+};
+
+/**
+ * Describes the message remex.registry.v1.GiveUpAgentResponse.
+ * Use `create(GiveUpAgentResponseSchema)` to create a new message.
+ */
+export declare const GiveUpAgentResponseSchema: GenMessage<GiveUpAgentResponse, {jsonType: GiveUpAgentResponseJson}>;
+
+/**
+ * Maintenance says how long a version of the agent's software is maintained: for six months from its
+ * release month.
+ *
+ * @generated from enum remex.registry.v1.Maintenance
+ */
+export enum Maintenance {
+  /**
+   * The version is not known here: newer than the control plane, or no release.
+   *
+   * @generated from enum value: MAINTENANCE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED = 0,
+
+  /**
+   * It is maintained.
+   *
+   * @generated from enum value: MAINTENANCE_MAINTAINED = 1;
+   */
+  MAINTAINED = 1,
+
+  /**
+   * It is maintained for at most 30 more days: upgrade.
+   *
+   * @generated from enum value: MAINTENANCE_ENDING = 2;
+   */
+  ENDING = 2,
+
+  /**
+   * It is not maintained any more: upgrade.
+   *
+   * @generated from enum value: MAINTENANCE_ENDED = 3;
+   */
+  ENDED = 3,
+}
+
+/**
+ * Maintenance says how long a version of the agent's software is maintained: for six months from its
+ * release month.
+ *
+ * @generated from enum remex.registry.v1.Maintenance
+ */
+export declare type MaintenanceJson = "MAINTENANCE_UNSPECIFIED" | "MAINTENANCE_MAINTAINED" | "MAINTENANCE_ENDING" | "MAINTENANCE_ENDED";
+
+/**
+ * Describes the enum remex.registry.v1.Maintenance.
+ */
+export declare const MaintenanceSchema: GenEnum<Maintenance, MaintenanceJson>;
+
+/**
+ * AgentService shows and manages the agents of a deployment.
  *
  * @generated from service remex.registry.v1.AgentService
  */
@@ -808,6 +1509,80 @@ export declare const AgentService: GenService<{
     methodKind: "server_streaming";
     input: typeof WatchAgentsRequestSchema;
     output: typeof WatchAgentsResponseSchema;
+  },
+  /**
+   * CordonAgent has an agent get no new work (O1): open offers are withdrawn, what was confirmed runs on.
+   * It is recorded, and holds over restarts of the agent and of every service. The same again changes
+   * nothing but the note. NOT_FOUND "agent_unknown", FAILED_PRECONDITION "agent_deleted", UNAVAILABLE
+   * "recorded_not_in_effect" (safe to repeat).
+   *
+   * @generated from rpc remex.registry.v1.AgentService.CordonAgent
+   */
+  cordonAgent: {
+    methodKind: "unary";
+    input: typeof CordonAgentRequestSchema;
+    output: typeof CordonAgentResponseSchema;
+  },
+  /**
+   * UncordonAgent lets an agent get work again; it ends a drain as well. An agent of a cordoned group
+   * stays cordoned by that. Safe to repeat. Errors as CordonAgent.
+   *
+   * @generated from rpc remex.registry.v1.AgentService.UncordonAgent
+   */
+  uncordonAgent: {
+    methodKind: "unary";
+    input: typeof UncordonAgentRequestSchema;
+    output: typeof UncordonAgentResponseSchema;
+  },
+  /**
+   * DrainAgent cordons an agent and has it emptied (O2): what still runs at the deadline is stopped and
+   * ABORTED with reason DRAINED, `on_lost` decides what follows, at no cost in retries. The same again
+   * sets the deadline anew. It answers at once; the agent's `tasks_held` tells what is left. Errors as
+   * CordonAgent.
+   *
+   * @generated from rpc remex.registry.v1.AgentService.DrainAgent
+   */
+  drainAgent: {
+    methodKind: "unary";
+    input: typeof DrainAgentRequestSchema;
+    output: typeof DrainAgentResponseSchema;
+  },
+  /**
+   * DeleteAgent removes an agent (O3, R26): its session ends, its unfinished work is given up once nothing
+   * of it can run any more, its process is refused for good, and its name for 24 h or until RestoreAgent.
+   * Safe to repeat. NOT_FOUND "agent_unknown"; FAILED_PRECONDITION "agent_busy" (work runs and `force` is
+   * not set) or "agent_work_held" (the agent is away with work that is held for it, and `gone` is not
+   * set); UNAVAILABLE "recorded_not_in_effect".
+   *
+   * @generated from rpc remex.registry.v1.AgentService.DeleteAgent
+   */
+  deleteAgent: {
+    methodKind: "unary";
+    input: typeof DeleteAgentRequestSchema;
+    output: typeof DeleteAgentResponseSchema;
+  },
+  /**
+   * RestoreAgent lets a deleted agent's name come back, schedulable; the deleted process itself stays
+   * refused. Safe to repeat. NOT_FOUND "agent_unknown", UNAVAILABLE "recorded_not_in_effect".
+   *
+   * @generated from rpc remex.registry.v1.AgentService.RestoreAgent
+   */
+  restoreAgent: {
+    methodKind: "unary";
+    input: typeof RestoreAgentRequestSchema;
+    output: typeof RestoreAgentResponseSchema;
+  },
+  /**
+   * GiveUpAgent takes the operator's word that a failed agent is gone and that nothing of it runs: the work
+   * that is held for it is given up at once (H1, O3). Safe to repeat. NOT_FOUND "agent_unknown",
+   * FAILED_PRECONDITION "agent_not_gone" while its session is not over.
+   *
+   * @generated from rpc remex.registry.v1.AgentService.GiveUpAgent
+   */
+  giveUpAgent: {
+    methodKind: "unary";
+    input: typeof GiveUpAgentRequestSchema;
+    output: typeof GiveUpAgentResponseSchema;
   },
   /**
    * ReadTaskLog streams the log of a task's attempt from its agent. Any registry answers; it asks the
