@@ -49,6 +49,7 @@ const publicMethods: Readonly<
   "remex.scheduler.v1.TaskService/GetTask": [Role.VIEWER, "deployment"],
   "remex.scheduler.v1.TaskService/BatchGetTasks": [Role.VIEWER, "deployment"],
   "remex.scheduler.v1.TaskService/ListTasks": [Role.VIEWER, "deployment"],
+  "remex.scheduler.v1.TaskService/ListTriggerEvents": [Role.VIEWER, "deployment"],
   "remex.scheduler.v1.TaskService/ListTaskChanges": [Role.VIEWER, "deployment"],
   "remex.scheduler.v1.TaskService/WatchTasks": [Role.VIEWER, "deployment"],
   "remex.scheduler.v1.TaskService/CancelTasks": [Role.SUBMITTER, "deployment"],
