@@ -31,6 +31,7 @@ import { noteEmitted, sendEvents, takeEventAnswer } from "./emitted-events.ts";
 import { learnEpoch } from "./epoch.ts";
 import { obeyVerdicts, sayInventory } from "./inventory.ts";
 import { drainSelf, leave, leaveIfEmpty, stopWork, takeControl, watchDrain } from "./leaving.ts";
+import { endRemovalIfEmpty } from "./removal.ts";
 import { noteRunnerHello, noteRunnerLost, noteRunnerReady } from "./runner-view.ts";
 import type { Turn } from "./turn.ts";
 
@@ -58,6 +59,7 @@ export function stepAgent(
   if (state.connection.kind === "left") return turn.out;
   take(turn, event);
   if (state.drain.kind !== "none") leaveIfEmpty(turn);
+  if (state.removal !== undefined) endRemovalIfEmpty(turn);
   return turn.out;
 }
 

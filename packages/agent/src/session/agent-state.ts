@@ -157,6 +157,8 @@ export interface AgentState {
   readonly seen: Map<string, NumberedRef>;
   slotsUsed: number;
   drain: Drain;
+  /** Set while the session is ENDING because an operator deleted the agent (O3). */
+  removal: "stopping" | "said" | undefined;
   /** Greatest epoch seen. */
   epoch: number;
   /** Changes whenever the inventory does; the digest is computed again only then. */
@@ -181,6 +183,7 @@ export function createAgentState(identity: AgentIdentity, nowMs: number): AgentS
     seen: new Map(),
     slotsUsed: 0,
     drain: { kind: "none" },
+    removal: undefined,
     epoch: 0,
     inventoryVersion: 0,
     digestCache: undefined,

@@ -2,7 +2,7 @@
 // Proves how the agent stays known: dials, sessions, beats, lease, runner, and its leaving (PROTOCOL 1, 5, 8).
 
 import { RunnerState } from "@remex/proto/agent/v1";
-import { OutcomeReason } from "@remex/proto/common/v1";
+import { OnCut, OutcomeReason } from "@remex/proto/common/v1";
 import { describe, expect, it } from "vitest";
 import { attempt, only, outcome, Rig, said, saidOf, settings } from "../testing/machine-rig.ts";
 
@@ -222,6 +222,49 @@ describe("the end of a session", () => {
     rig.session = 2;
     rig.dial();
     expect(said(rig.welcome())).toContain("report");
+  });
+
+  it("PROTOCOL-O3 PROTOCOL-L8: when it is deleted it kills what runs, and says goodbye when nothing is left", () => {
+    const rig = new Rig().online();
+    rig.run("t_a");
+    rig.offer("t_b");
+    const effects = rig.hear({ kind: "sessionEnding", reason: "deleted" });
+    expect(said(effects)).toEqual(["decline"]);
+    expect(only(effects, "stopWork")).toMatchObject([
+      { task: "t_a", reason: "STOP_REASON_KILLED" },
+    ]);
+    expect(only(effects, "waitToDial")).toEqual([]);
+    expect(said(rig.ended("t_a"))).toEqual(["report", "goodbye"]);
+    expect(said(rig.wait(100))).not.toContain("goodbye");
+  });
+
+  it("PROTOCOL-O3: a deleted agent with nothing to do says goodbye at once", () => {
+    const rig = new Rig().online();
+    expect(said(rig.hear({ kind: "sessionEnding", reason: "deleted" }))).toEqual(["goodbye"]);
+    const over = rig.hear({ kind: "sessionEnded", reason: "deleted", mayReturn: false });
+    expect(only(over, "waitToDial")).toMatchObject([{ floorMs: 10_000 }]);
+  });
+
+  it("PROTOCOL-O3: a deleted agent that comes back kills what runs, and asks again when it is told to", () => {
+    const rig = new Rig().online();
+    rig.run("t_a");
+    rig.cut();
+    rig.dial();
+    const refused = { status: "failed_precondition", code: "agent_deleted", message: "deleted" };
+    const end = { ...refused, retryAfterMs: 300_000 };
+    const effects = rig.take({ kind: "streamEnded", dial: rig.state.dial, end });
+    expect(only(effects, "stopWork")).toMatchObject([{ reason: "STOP_REASON_KILLED" }]);
+    expect(only(effects, "waitToDial")).toMatchObject([{ floorMs: 300_000 }]);
+    rig.dial();
+    const again = rig.take({ kind: "streamEnded", dial: rig.state.dial, end });
+    expect(only(again, "waitToDial")).toMatchObject([{ floorMs: 300_000 }]);
+  });
+
+  it("PROTOCOL-H1: a change of what cut-off work does is taken without a new interval", () => {
+    const rig = new Rig().online();
+    rig.hear({ kind: "settings", settings: { ...settings, onCut: OnCut.ABORT } });
+    rig.run("t_a");
+    expect(only(rig.all, "startWork")).toMatchObject([{ onCut: OnCut.ABORT }]);
   });
 
   it("waits when it must not return at once", () => {

@@ -11,6 +11,7 @@ import { sendEvents } from "./emitted-events.ts";
 import { learnEpoch } from "./epoch.ts";
 import { noteEcho, settingsInForce, settleEcho, takeSettings } from "./interval.ts";
 import { inventoryDigest, sayInventory, takeInventory } from "./inventory.ts";
+import { beginRemoval, deletedCode, deletedReason, killAll } from "./removal.ts";
 import { drop, logLine, say, type Turn } from "./turn.ts";
 
 type SaysOf<Kind extends ServerSays["kind"]> = Extract<ServerSays, { kind: Kind }>;
@@ -66,6 +67,7 @@ export function noteStreamEnded(turn: Turn, end: StreamEnd): void {
   noteHeld(turn);
   const next = decideNextDial(end, resuming);
   const fields = { reason: end.message, status: end.status, code: end.code };
+  if (end.code === deletedCode) killAll(turn);
   if (next === "redial") {
     logLine(turn, "warn", "connection to the control plane was lost", fields);
     waitToDial(turn, end.retryAfterMs ?? 0);
@@ -151,11 +153,16 @@ function endSession(turn: Turn, reason: string): void {
     if (held.stage.kind === "accepted") drop(state, held);
   }
   state.session = undefined;
+  state.removal = undefined;
   state.lease = stepLease(state.lease, { kind: "sessionEnded", session: session.ref, reason });
 }
 
 /** L8: nothing is confirmed any more. What never started is handed back, then a new session is asked for. */
 export function takeSessionEnding(turn: Turn, says: SaysOf<"sessionEnding">): void {
+  if (says.reason === deletedReason) {
+    beginRemoval(turn);
+    return;
+  }
   logLine(turn, "warn", "session is ending", { reason: says.reason });
   handBackAll(turn, DeclineReason.NO_LEASE, `the session is ending: ${says.reason}`);
   endSession(turn, says.reason);

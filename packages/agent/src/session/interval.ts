@@ -18,9 +18,17 @@ export function settingsInForce(session: Session): AgentSettings {
   };
 }
 
-/** Takes newer settings; older or equal ones change nothing. */
+/**
+ * Takes newer settings; of equal ones only what cut-off work does, which its group may have changed and
+ * which nothing is judged by until work is confirmed.
+ */
 export function takeSettings(session: Session, settings: AgentSettings): boolean {
   const newest = session.pending?.settings ?? session.settings;
+  if (settings.version === newest.version) {
+    const { onCut } = settings;
+    if (session.pending === undefined) session.settings = { ...session.settings, onCut };
+    else session.pending = { ...session.pending, settings: { ...newest, onCut } };
+  }
   if (settings.version <= newest.version) return false;
   session.pending = { settings, echoedFrom: undefined };
   return true;

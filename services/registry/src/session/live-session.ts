@@ -67,6 +67,8 @@ export class LiveSession {
   healthReason: string;
   draining = false;
   ending = false;
+  /** Why it is ending; empty while it is not. */
+  endingReason = "";
   /** Settles when a goodbye was dealt with; undefined while none was said. */
   leaving: Promise<void> | undefined;
   /** Newest settings that the agent was sent. */

@@ -154,6 +154,7 @@ export class SessionConduct {
   beginEnding(live: LiveSession, reason: string): void {
     if (live.ending) return;
     live.ending = true;
+    live.endingReason = reason;
     live.channel.send([serverEvent({ case: "sessionEnding", value: { reason } })]);
     this.#admit(live);
     this.#deps.log.info({ ...live.logFields, reason }, "session is ending");
@@ -254,7 +255,7 @@ export class SessionConduct {
     this.#deps.log.info({ ...live.logFields, reason, empty }, "agent says goodbye");
     const reply = await this.#deps.sessions.leave(deployment, agent, session, empty);
     if (reply.kind === "ending") this.beginEnding(live, reply.reason);
-    else if (reply.kind !== "refused") this.end(live, "goodbye");
+    else if (reply.kind !== "refused") this.end(live, live.endingReason || "goodbye");
   }
 
   #admit(live: LiveSession): void {

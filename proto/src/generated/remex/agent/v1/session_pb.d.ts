@@ -3029,7 +3029,8 @@ export declare const LogFetchSchema: GenMessage<LogFetch, {jsonType: LogFetchJso
 
 /**
  * SessionEnding tells that the session is ENDING: no offers, no confirms, results are answered RETRY
- * and beats renew nothing (L8).
+ * and beats renew nothing (L8). With reason "deleted" the agent stops all work, keeps the stream, and says
+ * an empty goodbye when nothing runs or can start; with any other it may ask for a new session at once.
  *
  * @generated from message remex.agent.v1.SessionEnding
  */
@@ -3044,7 +3045,8 @@ export declare type SessionEnding = Message<"remex.agent.v1.SessionEnding"> & {
 
 /**
  * SessionEnding tells that the session is ENDING: no offers, no confirms, results are answered RETRY
- * and beats renew nothing (L8).
+ * and beats renew nothing (L8). With reason "deleted" the agent stops all work, keeps the stream, and says
+ * an empty goodbye when nothing runs or can start; with any other it may ask for a new session at once.
  *
  * @generated from message remex.agent.v1.SessionEnding
  */
