@@ -37,7 +37,6 @@ export {
   type ProjectedDeployment,
   type ProjectResult,
 } from "./deployment/deployment-store.ts";
-export type { ControlRows, GoneReply } from "./session/control-functions.ts";
 export {
   askIdentity,
   type EpochBeginning,
@@ -48,6 +47,7 @@ export {
   lookAtEpoch,
 } from "./epoch/epoch-store.ts";
 export { readServerIdentity, type ServerIdentity } from "./epoch/server-identity.ts";
+export type { ControlRows, GoneReply } from "./session/control-functions.ts";
 export { giveupKey, sessionKey } from "./session/keys.ts";
 export type {
   BeatAnswer,

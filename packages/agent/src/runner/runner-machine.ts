@@ -11,16 +11,15 @@ import type {
 import { type AttemptName, refToJson } from "../contract/frame-check.ts";
 import { parseDurationText, timestampText } from "../contract/json-time.ts";
 import {
+  concludedOutcome,
   type Exit,
   exitOutcome,
   noopOutcome,
-  concludedOutcome,
   type RunTimes,
   type StopCause,
   startFailedOutcome,
   stoppedOutcome,
 } from "./outcome.ts";
-import { readTrigger } from "./triggers/trigger-spec.ts";
 import {
   type Instant,
   keyOf,
@@ -29,6 +28,7 @@ import {
   type RunnerState,
   type RunningAttempt,
 } from "./runner-state.ts";
+import { readTrigger } from "./triggers/trigger-spec.ts";
 
 /** What a deployment has by default, for a stop before any lease came. */
 const defaultStopMs = 6_000;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Proves how events of triggers leave the agent: under a lease alone, again until answered, never after the end.
 
-import { describe, expect, it } from "vitest";
 import { OnCut } from "@remex/proto/common/v1";
+import { describe, expect, it } from "vitest";
 import { attempt, only, Rig, said, saidOf } from "../testing/machine-rig.ts";
 import type { AgentEffect } from "./agent-state.ts";
 

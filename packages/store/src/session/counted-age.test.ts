@@ -166,8 +166,17 @@ describe("the agent's last registry", () => {
     await pass(25_000);
     fixture.view = seen("monitor-1", []);
     await pass(9_000);
-    fixture.view = seen("monitor-1", [], []);
+    fixture.view = seen("monitor-1", ["registry-2"], ["registry-2"]);
     await pass(250);
+    expect(await untilFailed()).toBe(fixtureLimitMs);
+  });
+
+  it("PROTOCOL-L3 I5: while there is no registry at all, nobody ages", async () => {
+    await beat(await open(), 1);
+    fixture.view = seen("monitor-1", [], []);
+    expect(failures(await pass(10 * fixtureLimitMs))).toBe(0);
+    fixture.view = seen("monitor-1", ["registry-2"], ["registry-2"]);
+    await pass(0);
     expect(await untilFailed()).toBe(fixtureLimitMs);
   });
 
@@ -175,7 +184,7 @@ describe("the agent's last registry", () => {
     await beat(await open(), 1, "monitor-2");
     await fixture.sessions.expire("dep", 10, seen("monitor-2", ["registry-1"]));
     await pass(25_000);
-    fixture.view = seen("monitor-1", [], []);
+    fixture.view = seen("monitor-1", ["registry-2"], ["registry-2"]);
     await pass(0);
     expect(await untilFailed()).toBe(fixtureLimitMs);
   });

@@ -102,10 +102,10 @@ local function tick_one(all, name, clock, view)
   local living = registry == '*' or view.living[registry]
   local quiet = registry == '*' and 0 or view.heard[registry]
   if not living then
-    -- Any monitor counts for these agents, who have a full limit to come back through another.
+    -- These agents have a full limit to come back through another registry, once there is one.
     if clock.lost ~= GONE then clock.zero, clock.mark = clock.count, all.now end
     set_lost(all, name, clock, GONE)
-    advance(all, name, clock, all.now)
+    if view.any then advance(all, name, clock, all.now - view.any) end
     if clock.count - clock.zero > all.forget then
       all.by[name], all.dirty[name] = nil, nil
       redis.call('HDEL', all.keys.clocks, name)
@@ -146,7 +146,10 @@ function clocks.tick(all, view, epoch)
     if all.now - at > all.forget then redis.call('HDEL', all.keys.clocks, '@' .. monitor) end
   end
   if all.now < latest - clocks.backwards_ms then turned_back(all) end
-  for registry in pairs(view.heard) do clocks.ensure(all, registry .. '|' .. view.monitor) end
+  for registry, quiet in pairs(view.heard) do
+    clocks.ensure(all, registry .. '|' .. view.monitor)
+    if view.living[registry] then view.any = math.min(view.any or quiet, quiet) end
+  end
   clocks.ensure(all, '*|')
   -- Nobody was there to hear (restart of the only monitor), or the store is not the one it was.
   local alone = view.first and not others
