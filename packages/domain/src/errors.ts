@@ -248,6 +248,11 @@ export const failures = {
     "the settings of deployment {deployment} are not in effect in the store yet; try again",
     "retry",
   ),
+  epoch_behind: failure(
+    "unavailable",
+    "agent {agent} has seen epoch {seen} of the store, which is at {epoch}: it was restored from an older state, or its clock is wrong; the agent tries again",
+    "retry",
+  ),
   session_ended: failure(
     "failed_precondition",
     "session {session} of agent {agent} is over: {reason}; open a new one",

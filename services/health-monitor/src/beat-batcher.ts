@@ -99,9 +99,11 @@ class RenewingBatcher implements BeatBatcher {
   async #renew(deployment: string, batch: readonly Waiting[]): Promise<void> {
     try {
       const beats = batch.map(({ beat }) => beat);
+      // An acknowledgement names the epoch that its lease was renewed in, whatever has begun meanwhile (D2).
+      const epoch = this.#deps.epoch();
       const reply = await this.#deps.renew(deployment, beats);
       if (reply.kind === "refused") this.#deps.onFailure(deployment, new Error(reply.reason));
-      else this.#answer(deployment, batch, reply);
+      else this.#answer(deployment, batch, reply, epoch);
     } catch (error) {
       this.#deps.onFailure(deployment, error);
     }
@@ -111,8 +113,9 @@ class RenewingBatcher implements BeatBatcher {
     deployment: string,
     batch: readonly Waiting[],
     reply: Extract<RenewReply, { kind: "renewed" }>,
+    epoch: string,
   ): void {
-    const settings = { epoch: this.#deps.epoch(), intervalVersion: reply.intervalVersion };
+    const settings = { epoch, intervalVersion: reply.intervalVersion };
     const perSource = new Map<BeatSource, MonitorEvent[]>();
     const verdicts: LeaseVerdict[] = [];
     batch.forEach(({ source, relayed, beat }, index) => {

@@ -57,6 +57,8 @@ export interface RegistryDeps {
   listReplicas(role: string): Promise<ReplicaRecord[]>;
   /** Epoch of the store. */
   epoch(): string;
+  /** An agent has seen a greater epoch than the store's (PROTOCOL D2). Absence means that nobody looks. */
+  claimEpoch?(epoch: number): void;
   /** Listens to the store's signals: channel to handler. */
   subscribe(handlers: Readonly<Record<string, (message: unknown) => void>>): void;
   readonly verification: Pick<
@@ -83,6 +85,8 @@ export interface Registry {
   routes(router: ConnectRouter): void;
   /** Opens the agents' door; rejects with a ListenError. Answers where it listens. */
   start(): Promise<ListenAddress>;
+  /** The store was found fit, or in another epoch: sessions that it does not know are ended (PROTOCOL D2). */
+  storeChanged(): void;
   /** Sends agents away, then closes the door. */
   stop(): Promise<void>;
 }
@@ -97,6 +101,7 @@ export function createRegistry(deps: RegistryDeps): Registry {
   return {
     routes: (router) => registry.routes(router),
     start: () => registry.start(),
+    storeChanged: () => registry.storeChanged(),
     stop: () => registry.stop(),
   };
 }
@@ -146,6 +151,7 @@ class RunningRegistry implements Registry {
     this.#changes = createStoreChanges({
       ...{ live, sessions },
       onChanged: (session, record, nowMs) => this.#links.conduct.changed(session, record, nowMs),
+      onMissing: (session) => this.#endForgotten(session),
       onFailure: this.#warn("reading changed agents"),
     });
     this.#tokenWatch = createTokenWatch({
@@ -162,7 +168,7 @@ class RunningRegistry implements Registry {
   }
 
   async start(): Promise<ListenAddress> {
-    const { clock, listReplicas, subscribe } = this.#deps;
+    const { clock, epoch, listReplicas, subscribe } = this.#deps;
     const { beats, work, answers } = this.#links;
     this.#door = await this.#openDoor();
     subscribe({
@@ -173,7 +179,7 @@ class RunningRegistry implements Registry {
     });
     this.#timers.push(
       followPeers({
-        ...{ clock, listReplicas },
+        ...{ clock, listReplicas, epoch },
         relays: { "health-monitor": beats, scheduler: work },
         // Redis says for itself when it is away; the links stay meanwhile.
         onFailure: () => undefined,
@@ -183,6 +189,10 @@ class RunningRegistry implements Registry {
     );
     this.#tokenWatch.start();
     return this.#door.address;
+  }
+
+  storeChanged(): void {
+    this.#changes.sweep();
   }
 
   async stop(): Promise<void> {
@@ -200,7 +210,7 @@ class RunningRegistry implements Registry {
 
   #openDoor(): Promise<RunningServer> {
     const { clock, log, random, replica, sessions, listen, readiness, epoch } = this.#deps;
-    const { connectsPerSecond } = this.#deps;
+    const { claimEpoch, connectsPerSecond } = this.#deps;
     return openAgentsDoor({
       ...{ clock, log, listen, readiness, sideCalls: this.#side.sideCalls },
       ...(random === undefined ? {} : { random }),
@@ -211,6 +221,7 @@ class RunningRegistry implements Registry {
         open: createSessionOpener({
           ...{ sessions, registry: replica },
           loadConfig: this.#configs.load,
+          ...(claimEpoch === undefined ? {} : { claimEpoch }),
           verifyToken: this.#tokens.verify,
         }),
         onLive: (session, hello) => this.#onLive(session, hello),
@@ -270,6 +281,13 @@ class RunningRegistry implements Registry {
     }
     const reply = await this.#deps.sessions.beginEndingOfToken(deployment, reason, token);
     if (reply.kind === "refused") throw new Error(`the store refused: ${reply.reason}`);
+  }
+
+  // The store has lost it. Before the deployment is in effect again no agent could come back.
+  async #endForgotten(session: LiveSession): Promise<void> {
+    const { deployment } = session.facts;
+    const config = await this.#deps.deployments.load(deployment);
+    if (config?.epoch === this.#deps.epoch()) this.#links.conduct.end(session, "session_unknown");
   }
 
   async #refreshSettings(deployment: string): Promise<void> {

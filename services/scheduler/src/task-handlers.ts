@@ -64,9 +64,12 @@ const watchGatherMs = 10;
 export function createTaskHandlers(deps: TaskHandlersDeps): ServiceImpl<typeof TaskService> {
   const { tasks, feed, clock } = deps;
 
+  /** Deployments that were in effect once: a wiped store lists none until they are again (D6). */
+  const served = new Set<string>();
+
   async function notInEffect(deployment: string): Promise<RemexError> {
     const known = await deps.listDeployments();
-    return known.includes(deployment)
+    return known.includes(deployment) || served.has(deployment)
       ? remexError("settings_not_in_effect", { deployment })
       : remexError("deployment_unknown", { deployment });
   }
@@ -91,6 +94,7 @@ export function createTaskHandlers(deps: TaskHandlersDeps): ServiceImpl<typeof T
   ): Promise<Exclude<Reply, TaskRefused>> {
     const reply = await calling;
     if (reply.kind === "refused") throw await notInEffect(deployment);
+    served.add(deployment);
     return reply as Exclude<Reply, TaskRefused>;
   }
 
@@ -111,6 +115,7 @@ export function createTaskHandlers(deps: TaskHandlersDeps): ServiceImpl<typeof T
         const items = read.flatMap((item) => (item.ok ? [item.value] : []));
         const answers = items.length === 0 ? [] : await deps.submit(deployment, items);
         if (answers === "refused") throw await notInEffect(deployment);
+        served.add(deployment);
         let at = 0;
         const results = read.map((item) =>
           item.ok

@@ -94,6 +94,7 @@ async function buildRoles(deps: ControlPlaneDeps, foundation: Foundation): Promi
       sessions: createSessionStore(redis.store),
       tasks: createTaskStore(redis.store),
       onStoreFit: redis.onFit,
+      claimEpoch: redis.claimEpoch,
     });
     shared.peers.serve(role, built.routes);
     roles.push(built);

@@ -50,6 +50,8 @@ export class RedisUnfit extends Error {
 
 /** How often the epoch is compared, so that a wiped Redis is noticed without a broken connection. */
 const lookEveryMs = 1_000;
+/** A refused call looks at once, but not each of many. */
+const refusedLookEveryMs = 100;
 
 /**
  * PROTOCOL D2: on every new connection the server is asked who it is before anything else is sent; until it
@@ -62,13 +64,16 @@ export function openStoreConnection(deps: StoreConnectionDeps): StoreConnection 
   const libraries = [deploymentLibrary, sessionLibrary, taskLibrary];
   const store = createStore(connections.commands, epoch, libraries, {
     admits: gate.isOpen,
-    onRefused: () => void look(),
+    onRefused: () => {
+      if (deps.clock.nowMs() - lookedAtMs >= refusedLookEveryMs) void look();
+    },
   });
   const listeners: (() => void)[] = [];
   const fit = Promise.withResolvers<void>();
   // Whoever starts the process waits for it; a process that recovers later does not.
   fit.promise.catch(() => undefined);
   const standing = createStanding(deps);
+  let lookedAtMs = Number.NEGATIVE_INFINITY;
   let looking = false;
   let lookAgain = false;
 
@@ -102,6 +107,7 @@ export function openStoreConnection(deps: StoreConnectionDeps): StoreConnection 
     lookAgain = looking;
     if (looking || connections.commands.status !== "ready") return;
     looking = true;
+    lookedAtMs = deps.clock.nowMs();
     do {
       lookAgain = false;
       await lookOnce();

@@ -97,6 +97,7 @@ function begin(deps: ServiceDeps, network: Network, process: SimProcess, role: S
     serviceKey: { current: () => "" } as never,
     listReplicas: (wanted) => listReplicas(store.redis, wanted),
     onStoreFit: redis.onFit,
+    claimEpoch: redis.claimEpoch,
   });
   port.serve(built.routes);
   const records = createReplicaRecords({

@@ -39,6 +39,8 @@ export interface SessionOpenerDeps {
   readonly registry: string;
   readonly sessions: Pick<SessionStore, "open" | "resume" | "load">;
   loadConfig(deployment: string): Promise<ProjectedDeployment | undefined>;
+  /** An agent has seen this epoch, which is greater than that of its deployment's settings. */
+  claimEpoch?(epoch: number): void;
   /** Asks the token service; rejects with a RemexError. */
   verifyToken(value: string, address: string): Promise<VerifyAgentTokenResponse>;
 }
@@ -76,7 +78,7 @@ async function open(
 ): Promise<OpenedSession> {
   const verified = await deps.verifyToken(token, address);
   const { deployment } = verified;
-  const config = await configInForce(deps, deployment);
+  const config = await configInForce(deps, deployment, hello);
   const scope = { kinds: kindsFromWire(verified.kinds), queues: verified.queues };
   const accepted = judge(hello, config, scope);
   const sessionKey = randomBytes(sessionKeyBytes);
@@ -124,7 +126,7 @@ async function resume(
   if (hello.agent !== agent || !sameRef(refFromWire(hello.resume?.session), session)) {
     throw remexError("session_key_refused");
   }
-  const config = await configInForce(deps, deployment);
+  const config = await configInForce(deps, deployment, hello);
   // The kind of a session never changes, and its queues stay within what its token allowed.
   const scope = { kinds: [record.kind], queues: record.scopeQueues };
   const accepted = judge(hello, config, scope);
@@ -154,9 +156,16 @@ async function resume(
 async function configInForce(
   deps: SessionOpenerDeps,
   deployment: string,
+  { agent, epochSeen }: Hello,
 ): Promise<ProjectedDeployment> {
   const config = await deps.loadConfig(deployment);
   if (config === undefined) throw remexError("settings_not_in_effect", { deployment });
+  const seen = Number(epochSeen);
+  if (seen > Number(config.epoch)) {
+    // I9: what this store would number now was numbered before.
+    deps.claimEpoch?.(seen);
+    throw remexError("epoch_behind", { agent, seen, epoch: config.epoch });
+  }
   return config;
 }
 

@@ -9,6 +9,8 @@ export interface StoreChangesDeps {
   readonly sessions: Pick<SessionStore, "get">;
   /** `nowMs` is the store's time at which the record was read. */
   onChanged(live: LiveSession, record: SessionRecord, nowMs: number): void;
+  /** The store knows nothing of the agent. */
+  onMissing(live: LiveSession): Promise<void>;
   onFailure(error: unknown): void;
 }
 
@@ -46,10 +48,16 @@ export function createStoreChanges(deps: StoreChangesDeps): StoreChanges {
   }
 
   async function read(deployment: string, names: readonly string[]): Promise<void> {
+    // Those that are live before the read are in the store, unless it has lost them.
+    const lives = names.map((name) => deps.live.of(deployment, name));
     const { nowMs, agents } = await deps.sessions.get(deployment, names);
+    const known = new Set(agents.map(({ agent }) => agent));
     for (const record of agents) {
       const live = deps.live.of(deployment, record.agent);
       if (live !== undefined) deps.onChanged(live, record, nowMs);
+    }
+    for (const live of lives) {
+      if (live !== undefined && !known.has(live.facts.agent)) await deps.onMissing(live);
     }
   }
 

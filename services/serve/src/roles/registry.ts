@@ -30,7 +30,10 @@ export function createRegistryRole(context: RoleContext): Role {
   });
   context.onStoreFit(() => {
     // The regular sweep repeats and reports it.
-    management.sweep().catch(() => undefined);
+    management
+      .sweep()
+      .then(() => registry.storeChanged())
+      .catch(() => undefined);
   });
   const registry = createRegistry({
     replica,
@@ -42,6 +45,7 @@ export function createRegistryRole(context: RoleContext): Role {
     management: management.agents,
     listReplicas: context.listReplicas,
     epoch: () => context.store.epoch.current(),
+    claimEpoch: context.claimEpoch,
     subscribe: (handlers) => {
       subscribeSignals(context.connections.subscriptions, handlers, (channel, err) => {
         log.warn({ channel, err }, "a signal was not understood");

@@ -34,6 +34,8 @@ export interface RoleContext {
   readonly localLinks: LocalLinks;
   readonly serviceKey: KeySource;
   listReplicas(role: string): Promise<ReplicaRecord[]>;
+  /** An agent says that it has seen this epoch of the store. */
+  claimEpoch(epoch: number): void;
   /** Calls back whenever Redis is found fit, or has another epoch. */
   onStoreFit(listener: () => void): void;
 }
