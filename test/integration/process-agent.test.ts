@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Real control plane, real Redis, real agents with the process runner: the normal life of tasks, and the
 // loss of an agent.
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { OnLost, OutcomeKind, OutcomeReason } from "@remex/proto/common/v1";
 import { AgentHealth } from "@remex/proto/health/v1";
 import { AttemptStage, TaskState } from "@remex/proto/scheduler/v1";
@@ -74,6 +76,38 @@ describe("an agent with the process runner", () => {
     expect(text).toMatch(/REMEX_ATTEMPT=\d+\.\d+/);
     expect(text).not.toContain(token);
     expect(text).not.toContain("REMEX_AGENT_TOKEN");
+  });
+
+  test("PROTOCOL-T6 PROTOCOL-G1: after kill -9 a restarted agent is back at once, and what ran is reported as aborted", async () => {
+    // Half a minute until a lease runs out: what is there before came by the takeover.
+    const patient = operatorOf(plane, "patient");
+    await patient.createDeployment({ heartbeatInterval: { seconds: 20n } });
+    const start = { target: plane.agentsTarget, token: await patient.createToken("own") };
+    const home = mkdtempSync(join(tmpdir(), "remex-test-"));
+    const phoenix = () =>
+      startAgent({ ...start, name: "phoenix", args: ["--state-dir", join(home, "state")] });
+    try {
+      await using before = await phoenix();
+      const task = await patient.submit({
+        work: command("/bin/sh", "-c", "setsid sleep 600"),
+        onLost: OnLost.FAIL,
+      });
+      await patient.until(
+        task,
+        ({ attempt }) => attempt?.stage === AttemptStage.STARTED,
+        "the start",
+      );
+      before.program.signal("SIGKILL");
+      await before.program.ended;
+      await using _ = await phoenix();
+      const ended = await patient.untilEnded(task);
+      expect(ended.attempt?.outcome).toMatchObject({
+        kind: OutcomeKind.ABORTED,
+        reason: OutcomeReason.RUNNER_LOST,
+      });
+    } finally {
+      rmSync(home, { recursive: true, force: true });
+    }
   });
 
   test("PROTOCOL-C4: a running task is canceled, a queued one at once", async () => {

@@ -2,7 +2,7 @@
 // The agent as a process: reads its settings, builds its parts, and ties them to signals.
 
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, realpathSync } from "node:fs";
 import { homedir, hostname } from "node:os";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -25,6 +25,7 @@ import { shortSocketPath } from "./contract/socket-path.ts";
 import { Agent } from "./shell/agent.ts";
 import { createAgentMetrics } from "./shell/agent-metrics.ts";
 import { diagnoseDial } from "./shell/dial-diagnosis.ts";
+import { noteInstance, readFormerInstance, takeOwnership } from "./shell/instance-note.ts";
 import { RunnerKeeper } from "./shell/runner-keeper.ts";
 import { softwareVersion } from "./software-version.ts";
 
@@ -115,11 +116,6 @@ function readToken(): string {
   return token;
 }
 
-/** Names this process as the state directory's, once its runner holds the lock. */
-function noteInstance(): void {
-  writeFileSync(join(stateDir, "instance"), `${instance.toString("hex")}\n`, { mode: 0o600 });
-}
-
 function channel(): GrpcChannel {
   return grpcChannelFor({
     url: config.url,
@@ -182,6 +178,7 @@ const keeper = new RunnerKeeper({
   log,
   onEvents: (events) => agent.takeRunnerEvents(events),
   onLost: () => agent.noteRunnerLost(),
+  onLocked: () => agent.noteStateLocked(),
 });
 
 const agent: Agent = new Agent({
@@ -198,7 +195,10 @@ const agent: Agent = new Agent({
   readToken,
   tellRunner: (event) => keeper.send(event),
   onUnreachable: () => void explainUnreachable().catch((err) => log.debug({ err }, "no diagnosis")),
-  onRunner: noteInstance,
+  former: readFormerInstance(stateDir),
+  onRunner: (held) => takeOwnership(stateDir, instance, held),
+  onOverthrown: () => process.exit(exitFailed),
+  onSession: (session) => noteInstance(stateDir, instance, session),
   onLeft: () => void end(0),
   clock,
   log,

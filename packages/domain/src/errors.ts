@@ -193,6 +193,11 @@ export const failures = {
     "agent {agent} of deployment {deployment} is alive under another instance (last beat {ageSeconds} s ago); stop that one, or use another name; if it is gone already, the name is free in {freeInSeconds} s",
     "retry",
   ),
+  agent_unguarded: failure(
+    "already_exists",
+    "agent {agent} of deployment {deployment} has not got the lock of its state directory: work of an older instance may still run there; it gets a session when that has ended",
+    "retry",
+  ),
   idempotency_conflict: failure(
     "already_exists",
     "key {key} was used for another task ({task}); use another key for other work",

@@ -67,6 +67,7 @@ export {
   type EndingReply,
   type Giveup,
   type LeaveReply,
+  type OpenClaim,
   type OpenReply,
   type ResumeClaim,
   type ResumeReply,

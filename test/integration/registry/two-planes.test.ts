@@ -1,8 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Two registries, two monitors and two schedulers in processes of their own: agents move between them.
 import { create } from "@bufbuild/protobuf";
-import { SendLogRequestSchema, type Welcome } from "@remex/proto/agent/v1";
+import {
+  AttemptState,
+  InventoryVerdict,
+  ReportVerdict,
+  SendLogRequestSchema,
+  type Welcome,
+} from "@remex/proto/agent/v1";
+import { OnLost, OutcomeKind } from "@remex/proto/common/v1";
 import { AgentHealth } from "@remex/proto/health/v1";
+import { AttemptStage, TaskState } from "@remex/proto/scheduler/v1";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import {
   type ControlPlane,
@@ -74,6 +82,58 @@ describe("agents between registries", () => {
     resumed.beat(2);
     await resumed.hear("beatAck");
     await waitFor(async () => (await shown())?.health === AgentHealth.HEALTHY, { what: "healthy" });
+  });
+
+  it("PROTOCOL-T6 I13: a restarted agent takes its old session over at another registry; without the lock it is a conflict", async () => {
+    const { stream, welcome } = await register(first);
+    stream.beat(1);
+    await stream.hear("beatAck");
+    const task = await operator.submit({
+      work: { case: "noop", value: {} },
+      onLost: OnLost.REQUEUE,
+    });
+    const lost = await operator.submit({
+      work: { case: "noop", value: {} },
+      onLost: OnLost.REQUEUE,
+    });
+    for (const [index, id] of [task, lost].entries()) {
+      const { attempt } = await stream.hear("offer", (offer) => offer.task === id);
+      if (attempt === undefined) throw new Error("no attempt");
+      stream.say([{ case: "accept", value: { task: id, attempt, sequence: BigInt(index + 2) } }]);
+      await stream.hear("confirm", (confirm) => confirm.task === id);
+      const started = { case: "started", value: {} } as const;
+      stream.say([{ case: "progress", value: { task: id, attempt, progress: started } }]);
+    }
+    await operator.until(lost, (row) => row.attempt?.stage === AttemptStage.STARTED, "the start");
+    const { attempt } = await stream.hear("offer", (offer) => offer.task === task);
+    const instance = new Uint8Array(16).fill(2);
+    const conflict = dial(second).open(token, goodHello(name, { instance }));
+    expect(await conflict.ended).toMatchObject({ code: "agent_name_alive" });
+    expect((await shown())?.conflictAt).toBeDefined();
+    const oldInstance = new Uint8Array(16).fill(1);
+    const entry = {
+      task,
+      ...(attempt && { attempt }),
+      state: AttemptState.ENDED,
+      slotCost: 1,
+      queue: "default",
+    };
+    const taken = dial(second).open(
+      token,
+      goodHello(name, { instance, takeover: { oldInstance }, inventory: { entries: [entry] } }),
+    );
+    const { session } = await taken.welcome();
+    expect(session?.number).toBeGreaterThan(welcome.session?.number ?? 0n);
+    // The old stream, wherever it is, is closed; the end that is in the journal waits for its report (C2).
+    await stream.ended;
+    const answer = await taken.hear("inventoryAnswer");
+    expect(answer.verdicts).toMatchObject([{ task, verdict: InventoryVerdict.REPORT }]);
+    const ended = { kind: OutcomeKind.SUCCEEDED };
+    taken.say([{ case: "report", value: { task, ...(attempt && { attempt }), outcome: ended } }]);
+    expect(await taken.hear("reportAnswer")).toMatchObject({ verdict: ReportVerdict.ACCEPTED });
+    expect((await operator.untilEnded(task)).state).toBe(TaskState.SUCCEEDED);
+    // What the journal does not have is given up at once, not when the old lease would have run out.
+    await operator.until(lost, (row) => row.recoveries === 1, "the loss");
   });
 
   it("SEC-T7: a revoked token's session ends at whichever registry it is", async () => {

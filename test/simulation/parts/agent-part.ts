@@ -9,6 +9,11 @@ import {
   startProcessRunner,
 } from "../../../packages/agent/src/runner/process-runner.ts";
 import { Agent } from "../../../packages/agent/src/shell/agent.ts";
+import {
+  noteInstance,
+  readFormerInstance,
+  takeOwnership,
+} from "../../../packages/agent/src/shell/instance-note.ts";
 import { RunnerKeeper } from "../../../packages/agent/src/shell/runner-keeper.ts";
 import type { SimProcess, World } from "../engine/world.ts";
 import { machineNamed } from "../os/machine.ts";
@@ -106,6 +111,7 @@ function begin(setup: AgentSetup, process: SimProcess, onGone: () => void): Agen
     log,
     onEvents: (events) => agent.takeRunnerEvents(events),
     onLost: () => agent.noteRunnerLost(),
+    onLocked: () => agent.noteStateLocked(),
   });
   const agent: Agent = new Agent({
     name: setup.name,
@@ -121,7 +127,10 @@ function begin(setup: AgentSetup, process: SimProcess, onGone: () => void): Agen
     readToken: setup.readToken,
     tellRunner: (event) => keeper.send(event),
     onUnreachable: () => undefined,
-    onRunner: () => undefined,
+    former: readFormerInstance(stateDir),
+    onRunner: (held) => takeOwnership(stateDir, instance, held),
+    onOverthrown: onGone,
+    onSession: (session) => noteInstance(stateDir, instance, session),
     onLeft: () =>
       void keeper
         .stop()

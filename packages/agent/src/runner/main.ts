@@ -9,8 +9,10 @@ import { softwareVersion } from "../software-version.ts";
 import { cleanEnvironment } from "./launcher.ts";
 import { type ProcessRunner, StateRefusal, startProcessRunner } from "./process-runner.ts";
 
-/** The state directory cannot be used now: whoever started the runner may try again. */
-const exitStateRefused = 75;
+/** Somebody holds the state directory: whoever started the runner may try again. */
+const exitLocked = 75;
+/** The state directory will never do. */
+const exitUnsuitable = 78;
 const exitUsage = 2;
 const exitBroken = 1;
 
@@ -101,7 +103,9 @@ try {
   });
 } catch (error) {
   if (!(error instanceof StateRefusal)) throw error;
-  log.error({ reason: error.message }, "the state directory cannot be used");
-  process.exit(exitStateRefused);
+  // An agent that goes on trying has told it once.
+  const level = process.env.REMEX_RUNNER_RETRY === undefined ? "error" : "debug";
+  log[level]({ reason: error.message }, "the state directory cannot be used");
+  process.exit(error.locked ? exitLocked : exitUnsuitable);
 }
 clearInterval(awake);

@@ -38,6 +38,13 @@ export interface ProcessRunner {
 /** The state directory cannot be used; the message says why and what to do. */
 export class StateRefusal extends Error {
   override readonly name = "StateRefusal";
+  /** True when somebody holds the lock: waiting can help. */
+  readonly locked: boolean;
+
+  constructor(message: string, locked: boolean) {
+    super(message);
+    this.locked = locked;
+  }
 }
 
 /** Logs of tasks that nothing was written to for so long are removed at the start and once an hour. */
@@ -102,8 +109,9 @@ async function lockState(options: ProcessRunnerOptions): Promise<LeaderProgram |
       log.warn({ reason: lock.message }, "the state directory is not locked");
       return undefined;
     case "taken":
+      throw new StateRefusal(lock.message, true);
     case "unsuitable":
-      throw new StateRefusal(lock.message);
+      throw new StateRefusal(lock.message, false);
     default:
       return lock satisfies never;
   }

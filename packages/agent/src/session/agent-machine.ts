@@ -32,7 +32,12 @@ import { learnEpoch } from "./epoch.ts";
 import { obeyVerdicts, sayInventory } from "./inventory.ts";
 import { drainSelf, leave, leaveIfEmpty, stopWork, takeControl, watchDrain } from "./leaving.ts";
 import { endRemovalIfEmpty } from "./removal.ts";
-import { noteRunnerHello, noteRunnerLost, noteRunnerReady } from "./runner-view.ts";
+import {
+  noteRunnerHello,
+  noteRunnerLost,
+  noteRunnerReady,
+  noteStateLocked,
+} from "./runner-view.ts";
 import type { Turn } from "./turn.ts";
 
 /**
@@ -88,6 +93,9 @@ function take(turn: Turn, event: AgentMachineEvent): void {
       return;
     case "runnerHello":
       noteRunnerHello(turn, event);
+      return;
+    case "stateLocked":
+      noteStateLocked(turn);
       return;
     case "runnerReady":
       noteRunnerReady(turn, event.ready);

@@ -17,6 +17,15 @@ import type { StreamEnd } from "./dial-outcome.ts";
 /** What never changes while the agent runs. */
 export interface AgentIdentity {
   readonly slots: number;
+  /** The instance that had the state directory before, as it was noted there (T6). */
+  readonly former?: FormerInstance | undefined;
+}
+
+/** An instance whose runner held the state directory's lock before this one's. */
+export interface FormerInstance {
+  /** 16 bytes. */
+  readonly instance: Uint8Array;
+  readonly session: NumberedRef | undefined;
 }
 
 /** What the agent judges by (PROTOCOL T4), in ms. */
@@ -147,6 +156,14 @@ export interface AgentState {
   dial: number;
   /** Dials since a connection last held. */
   tries: number;
+  /** Hellos said; each carries its number. */
+  hellos: number;
+  /** Taken over by the next new session; undefined once there was one. */
+  former: FormerInstance | undefined;
+  /** The state directory is locked: what an older instance left there may run, so no session is to be had. */
+  unguarded: boolean;
+  /** Why the control plane refused the agent last, so that the same is told once. */
+  refusal: string | undefined;
   session: Session | undefined;
   lease: Lease;
   runner: RunnerView;
@@ -175,6 +192,10 @@ export function createAgentState(identity: AgentIdentity, nowMs: number): AgentS
     connection: { kind: "idle" },
     dial: 0,
     tries: 0,
+    hellos: 0,
+    former: identity.former,
+    unguarded: false,
+    refusal: undefined,
     session: undefined,
     lease: noLease,
     runner: { kind: "lost" },
@@ -265,6 +286,8 @@ export type RunnerSays =
       readonly runtimes: readonly string[];
       readonly journal: readonly JournalledAttempt[];
     }
+  /** Another runner, or what one left behind, holds the state directory's lock. */
+  | { readonly kind: "stateLocked" }
   | { readonly kind: "runnerReady"; readonly ready: boolean }
   | { readonly kind: "runnerLost" }
   | ({
@@ -308,6 +331,11 @@ export interface HelloPlan {
   readonly resume: { readonly session: NumberedRef; readonly generation: number } | undefined;
   readonly inventory: MessageInitShape<typeof InventorySchema>;
   readonly epochSeen: number;
+  /** Number of the hello. */
+  readonly dial: number;
+  /** With a request for a new session: the instance that it takes over (T6). */
+  readonly takeover: FormerInstance | undefined;
+  readonly unguarded: boolean;
 }
 
 export type AgentEffect =

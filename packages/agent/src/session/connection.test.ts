@@ -20,6 +20,47 @@ function hadStarted(task: string, ended: boolean) {
   return { task, attempt: attempt(1), facts, outcome: ended ? outcome() : undefined };
 }
 
+describe("taking a state directory over", () => {
+  const former = {
+    instance: new Uint8Array(16).fill(7),
+    session: { epoch: attempt(1).epoch, number: 9 },
+  };
+  const refusal = (rig: Rig, code: string) => rig.cut("already_exists", code);
+  const helloOf = (rig: Rig) => only(rig.dial(), "dial")[0]?.hello;
+
+  it("PROTOCOL-T6: names the instance whose lock its runner has, until it has a session of its own", () => {
+    const rig = new Rig(2, former);
+    rig.runner();
+    expect(helloOf(rig)).toMatchObject({ takeover: former, unguarded: false, dial: 1 });
+    rig.cut();
+    expect(helloOf(rig)).toMatchObject({ takeover: former, dial: 2 });
+    rig.welcome();
+    rig.cut();
+    expect(helloOf(rig)).toMatchObject({ takeover: undefined, dial: 3 });
+  });
+
+  it("PROTOCOL-T6: while the directory is locked it says hello as a conflict, without a claim, and is told once", () => {
+    const rig = new Rig(2, former);
+    rig.take({ kind: "stateLocked" });
+    expect(helloOf(rig)).toMatchObject({ takeover: undefined, unguarded: true });
+    const told = [refusal(rig, "agent_name_alive")];
+    rig.take({ kind: "stateLocked" });
+    expect(helloOf(rig)).toMatchObject({ unguarded: true });
+    told.push(refusal(rig, "agent_name_alive"));
+    expect(told.map((effects) => only(effects, "log").length)).toEqual([1, 0]);
+    expect(only(told[1] ?? [], "waitToDial")[0]?.floorMs).toBeGreaterThanOrEqual(10_000);
+  });
+
+  it("PROTOCOL-T6: dials at once, with its claim, when the runner has the lock after all", () => {
+    const rig = new Rig(2, former);
+    rig.take({ kind: "stateLocked" });
+    rig.dial();
+    refusal(rig, "agent_unguarded");
+    expect(only(rig.runner(), "waitToDial")).toMatchObject([{ floorMs: 0, jitterMs: 0 }]);
+    expect(helloOf(rig)).toMatchObject({ takeover: former, unguarded: false });
+  });
+});
+
 describe("dialling", () => {
   it("waits until the runner has told what its journal holds, then says so in the hello", () => {
     const rig = new Rig();

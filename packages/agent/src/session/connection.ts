@@ -45,7 +45,15 @@ export function dialNow(turn: Turn, dial: number): void {
   const resume =
     session === undefined ? undefined : { session: session.ref, generation: session.generation };
   state.connection = { kind: "dialing", dial, resuming: resume !== undefined, helloAtMs: nowMs };
-  const hello = { resume, inventory: takeInventory(state), epochSeen: state.epoch };
+  state.hellos += 1;
+  const hello = {
+    resume,
+    inventory: takeInventory(state),
+    epochSeen: state.epoch,
+    dial: state.hellos,
+    takeover: resume === undefined && !state.unguarded ? state.former : undefined,
+    unguarded: state.unguarded,
+  };
   turn.out.push({ kind: "dial", dial, hello });
 }
 
@@ -76,7 +84,12 @@ export function noteStreamEnded(turn: Turn, end: StreamEnd): void {
     endSession(turn, end.code ?? end.status);
     waitToDial(turn, end.retryAfterMs ?? 0);
   } else {
-    logLine(turn, "error", "control plane refuses the agent", fields);
+    // The same refusal, met again and again, is told once.
+    const refusal = end.code ?? end.message;
+    if (state.refusal !== refusal) {
+      logLine(turn, "error", "control plane refuses the agent", fields);
+    }
+    state.refusal = refusal;
     waitToDial(turn, end.retryAfterMs ?? refusedWaitMs);
   }
 }
@@ -99,6 +112,7 @@ export function takeWelcome(turn: Turn, welcome: WelcomeFacts): void {
   const resumed = welcome.resumed && known !== undefined && sameRef(known.ref, welcome.session);
   if (resumed) takeSettings(known, welcome.settings);
   else openSession(turn, welcome, connection.helloAtMs);
+  state.refusal = undefined;
   const epochBegins = learnEpoch(turn, welcome.epoch);
   state.connection = {
     kind: "online",
@@ -126,6 +140,7 @@ function openSession(turn: Turn, welcome: WelcomeFacts, helloAtMs: number): void
   const { state } = turn;
   // A registry may open a new session where a resume was asked for: the old one is over then.
   if (state.session !== undefined) endSession(turn, "replaced");
+  state.former = undefined;
   const { session, generation, settings, available } = welcome;
   state.session = {
     ref: session,

@@ -29,7 +29,23 @@ export function noteRunnerHello(
     takeJournalled(turn, key, entry);
   }
   renewRunner(turn);
-  if (state.connection.kind === "idle") waitToDial(turn, 0);
+  const wasUnguarded = state.unguarded;
+  state.unguarded = false;
+  if (state.connection.kind === "idle" || (wasUnguarded && state.connection.kind === "waiting")) {
+    state.tries = 0;
+    waitToDial(turn, 0);
+  }
+}
+
+/**
+ * T6: somebody else holds the state directory, and longer than ended work needs. The agent says hello all
+ * the same, so that operators see the conflict; it gets no session until its runner has the lock.
+ */
+export function noteStateLocked(turn: Turn): void {
+  const { state } = turn;
+  if (state.connection.kind !== "idle") return;
+  state.unguarded = true;
+  waitToDial(turn, 0);
 }
 
 function takeJournalled(turn: Turn, key: string, entry: JournalledAttempt): void {

@@ -177,6 +177,11 @@ describe("an agent", () => {
     const hellos = registry.hellos.length;
     launch();
     const hello = await until("the next instance says hello", () => registry.hellos[hellos]?.hello);
+    const first = registry.hellos[0]?.hello;
+    expect(hello.takeover).toMatchObject({
+      oldInstance: first?.instance,
+      oldSession: { epoch: attemptId(1).epoch, number: 1n },
+    });
     expect(hello.inventory?.entries).toMatchObject([
       { task: "t_a", idempotencyKey: "key of t_a", slotCost: 1, queue: "default" },
     ]);
@@ -221,15 +226,24 @@ describe("an agent", () => {
     await report("t_c");
   });
 
-  it("PROTOCOL-G1: a second agent on the state directory gets no runner, says no hello, and harms nobody", async () => {
+  it("PROTOCOL-T6, PROTOCOL-G1: a second agent on the state directory says hello as a conflict and harms nobody", async () => {
     await start();
+    registry.admit = (hello) => {
+      if (hello.unguarded)
+        throw remexError("agent_unguarded", { agent: "tester", deployment: "d" });
+    };
     const instance = readFileSync(join(folder.path, "state", "instance"), "utf8");
     const second = launch(["--runner-command", impatientRunner]);
     await until("it is told why", () => second.output().includes("is locked by another runner"));
     registry.offer("t_a", echo);
     await report("t_a");
-    expect(registry.hellos).toHaveLength(1);
+    const { hello } = await until("it says hello", () => registry.hellos[1]);
+    expect(hello).toMatchObject({ unguarded: true, dial: 1n });
+    expect(hello.takeover).toBeUndefined();
     expect(readFileSync(join(folder.path, "state", "instance"), "utf8")).toBe(instance);
+    // Tried again and again, told once.
+    await until("it tried again", () => second.output().includes("refuses the agent"));
+    expect(second.output().split("runner cannot start").length).toBe(2);
   });
 
   it("PROTOCOL-C4: stops a running task when a cancel is wished", async () => {

@@ -22,6 +22,7 @@ import {
   type AgentMachineEvent,
   type AgentState,
   createAgentState,
+  type FormerInstance,
   type HelloPlan,
 } from "../session/agent-state.ts";
 import type { StreamEnd } from "../session/dial-outcome.ts";
@@ -44,8 +45,17 @@ export interface AgentOptions extends AgentDescription {
   readonly tellRunner: (event: AgentEventJson) => void;
   /** A dial failed without a word from the control plane: find out at which step. */
   readonly onUnreachable: (end: StreamEnd) => void;
-  /** A runner, and with it the state directory's lock, is this agent's. */
-  readonly onRunner: () => void;
+  /** Who had the state directory before; see `readFormerInstance`. */
+  readonly former?: FormerInstance | undefined;
+  /**
+   * A runner, and with it the state directory's lock, is this agent's; `held`: not for the first time. False
+   * when another agent held the lock meanwhile.
+   */
+  readonly onRunner: (held: boolean) => boolean;
+  /** Another agent had the state directory meanwhile: this one must end, nothing of it runs. */
+  readonly onOverthrown: () => void;
+  /** A session was opened: who takes the state directory over will need to know. */
+  readonly onSession: (session: NumberedRef) => void;
   /** The agent has said goodbye. */
   readonly onLeft: () => void;
   readonly clock: Clock;
@@ -66,13 +76,17 @@ export class Agent {
   #stream: SessionStream | undefined;
   #pass: SessionPass | undefined;
   #runtimes: readonly string[] = [];
+  #hadRunner = false;
   #runtimeVersions: Readonly<Record<string, string>> = {};
   #stopTurning: () => void = () => undefined;
   #cancelDial: () => void = () => undefined;
 
   constructor(options: AgentOptions) {
     this.#options = options;
-    this.#state = createAgentState({ slots: options.slots }, options.clock.nowMs());
+    this.#state = createAgentState(
+      { slots: options.slots, former: options.former },
+      options.clock.nowMs(),
+    );
     this.#logs = new LogBook(options.stateDir);
     this.#loopback = new Loopback({
       log: options.log,
@@ -110,7 +124,15 @@ export class Agent {
         this.#options.log.error({ reason: refusal.message }, "runner refuses this agent");
         continue;
       }
-      if (event.hello !== undefined) this.#noteRunnerHello(event.hello);
+      if (event.hello !== undefined) {
+        if (!this.#options.onRunner(this.#hadRunner)) {
+          this.#options.log.fatal("another agent has used the state directory meanwhile; exiting");
+          this.#options.onOverthrown();
+          return;
+        }
+        this.#hadRunner = true;
+        this.#noteRunnerHello(event.hello);
+      }
       if (event.started?.logPath !== undefined) {
         const { task, attempt } = attemptNameOf(event.started);
         this.#logs.note(task, attempt, event.started.logPath);
@@ -118,6 +140,11 @@ export class Agent {
       const says = runnerSaysOf(event);
       if (says !== undefined) this.#step(says);
     }
+  }
+
+  /** The runner found the state directory locked. */
+  noteStateLocked(): void {
+    this.#step({ kind: "stateLocked" });
   }
 
   noteRunnerLost(): void {
@@ -142,7 +169,6 @@ export class Agent {
   }
 
   #noteRunnerHello(hello: NonNullable<RunnerEventJson["hello"]>): void {
-    this.#options.onRunner();
     this.#runtimes = hello.runtimes ?? [];
     this.#runtimeVersions = hello.runtimeVersions ?? {};
     for (const entry of hello.journal ?? []) {
@@ -272,6 +298,7 @@ export class Agent {
     const session = refFromWire(welcome.session);
     if (session === undefined) return;
     stream.welcomed(session, Number(welcome.generation));
+    if (!welcome.resumed) this.#options.onSession(session);
     const { deployment, sessionKey } = welcome;
     const key = sessionKey?.key ?? this.#pass?.key ?? new Uint8Array();
     this.#pass = { deployment, agent: this.#options.name, session, key };

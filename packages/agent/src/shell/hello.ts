@@ -10,7 +10,7 @@ import {
   CapabilitiesSchema,
 } from "@remex/proto/agent/v1";
 import type { AgentKind } from "@remex/proto/common/v1";
-import type { HelloPlan } from "../session/agent-state.ts";
+import type { FormerInstance, HelloPlan } from "../session/agent-state.ts";
 import { softwareVersion } from "../software-version.ts";
 
 /** What the agent is, from its settings. */
@@ -50,7 +50,7 @@ export function helloEvent(
   capabilities: Capabilities,
   plan: HelloPlan,
 ): AgentEvent {
-  const { resume, inventory, epochSeen } = plan;
+  const { resume, inventory, epochSeen, dial, takeover, unguarded } = plan;
   const value = {
     protocolMin: protocolVersion,
     protocolMax: protocolVersion,
@@ -67,6 +67,16 @@ export function helloEvent(
     inventory,
     epochSeen: BigInt(epochSeen),
     hostname: agent.hostname,
+    dial: BigInt(dial),
+    unguarded,
+    ...(takeover === undefined ? {} : { takeover: takeoverClaim(takeover) }),
   };
   return create(AgentEventSchema, { event: { case: "hello", value } });
+}
+
+function takeoverClaim({ instance, session }: FormerInstance) {
+  return {
+    oldInstance: instance,
+    ...(session === undefined ? {} : { oldSession: refToWire(session) }),
+  };
 }

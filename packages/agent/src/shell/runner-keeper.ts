@@ -17,7 +17,14 @@ export interface RunnerKeeperOptions {
   readonly log: Logger;
   readonly onEvents: (events: readonly RunnerEventJson[]) => void;
   readonly onLost: () => void;
+  /** The state directory is locked by another runner, or by work that one left behind. */
+  readonly onLocked: () => void;
 }
+
+/** How a runner ends that found the state directory locked. */
+const exitLocked = 75;
+/** Tells a runner that its refusal was told before, so that a locked directory fills no log. */
+const retryVariable = "REMEX_RUNNER_RETRY";
 
 /** How often the socket is tried while the runner starts. */
 const connectEveryMs = 50;
@@ -31,6 +38,7 @@ export class RunnerKeeper {
   #connection: RunnerConnection | undefined;
   #child: ChildProcess | undefined;
   #childEnded: Promise<void> = Promise.resolve();
+  #locked = false;
   #loop: Promise<void> = Promise.resolve();
 
   constructor(options: RunnerKeeperOptions) {
@@ -68,7 +76,7 @@ export class RunnerKeeper {
         if (clock.nowMs() - connectedAtMs > 10_000) backoff.reset();
       } catch (error) {
         if (signal.aborted) return;
-        log.error({ err: error }, "runner cannot be reached");
+        if (!this.#locked) log.error({ err: error }, "runner cannot be reached");
       }
       await this.#endChild();
       if (!signal.aborted) await sleep(clock, backoff.nextMs(), signal).catch(() => undefined);
@@ -80,7 +88,7 @@ export class RunnerKeeper {
     if (command === undefined) return;
     const [program = "", ...args] = command;
     const child = spawn(program, args, {
-      env: environment,
+      env: this.#locked ? { ...environment, [retryVariable]: "1" } : environment,
       // Its standard input tells it when the agent is gone; its log is on standard error.
       stdio: ["pipe", "ignore", "inherit"],
       // A group of its own: Ctrl-C is for the agent, which ends the runner in order.
@@ -95,11 +103,24 @@ export class RunnerKeeper {
         resolve();
       });
       child.once("exit", (code, signal) => {
-        log.info({ reason: signal ?? `exit code ${code}` }, "runner process ended");
+        this.#noteEnd(code);
+        if (!this.#locked)
+          log.info({ reason: signal ?? `exit code ${code}` }, "runner process ended");
         this.#child = undefined;
         resolve();
       });
     });
+  }
+
+  #noteEnd(code: number | null): void {
+    const before = this.#locked;
+    this.#locked = code === exitLocked;
+    if (!this.#locked) return;
+    if (!before) {
+      const reason = "the state directory is locked; it is tried again until it is free";
+      this.#options.log.error({ reason }, "runner cannot start");
+    }
+    this.#options.onLocked();
   }
 
   /** Connects as soon as the runner listens, then waits until the connection has closed. */

@@ -12,6 +12,7 @@ import {
   type AgentSettings,
   type AgentState,
   createAgentState,
+  type FormerInstance,
   type ServerSays,
 } from "../session/agent-state.ts";
 import { factsOf } from "../shell/server-convert.ts";
@@ -45,8 +46,8 @@ export class Rig {
   /** All effects so far. */
   readonly all: AgentEffect[] = [];
 
-  constructor(slots = 2) {
-    this.state = createAgentState({ slots }, 0);
+  constructor(slots = 2, former?: FormerInstance) {
+    this.state = createAgentState({ slots, former }, 0);
   }
 
   /** Takes an event now; gives its effects. */

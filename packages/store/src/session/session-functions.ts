@@ -23,6 +23,10 @@ export const sessionLibrary = readFunctionLibrary(
 export type OpenReply =
   | Refused
   | { readonly kind: "alive"; readonly ageMs: number; readonly freeInMs: number }
+  /** Its guard has no lock: what an older instance left there may run (T6). */
+  | { readonly kind: "unguarded" }
+  /** A later hello of the same instance was taken; the session that it has. */
+  | { readonly kind: "old_hello"; readonly session: string }
   /** An operator removed it (O3): `buried` when this very instance, else the name is free in `freeInMs`. */
   | { readonly kind: "deleted"; readonly buried: boolean; readonly freeInMs: number }
   | {
@@ -32,7 +36,19 @@ export type OpenReply =
       /** What its group says about cut-off work; empty when nothing. */
       readonly onCut: string;
       readonly superseded?: string;
+      /** The session of another instance was replaced on the proof of its lock (T6). */
+      readonly takeover?: boolean;
     };
+
+/** What a hello for a new session claims beside its facts. */
+export interface OpenClaim {
+  /** Number of the hello within its instance; 0 when it is not stated. */
+  readonly dial: number;
+  /** The instance, in hex, that it takes over (T6). */
+  readonly oldInstance?: string;
+  /** Its guard does not hold the state directory's lock. */
+  readonly unguarded?: boolean;
+}
 
 export type ResumeReply =
   | Refused
@@ -62,10 +78,19 @@ export type LeaveReply =
   | { readonly kind: "left" }
   | { readonly kind: "ending"; readonly reason: string };
 
-export const openSession = jsonFunction<Common & { agent: string; facts: SessionFacts }, OpenReply>(
+export const openSession = jsonFunction<
+  Common & { agent: string; facts: SessionFacts; claim: OpenClaim },
+  OpenReply
+>(
   "open_session_v1",
-  ["alive", "deleted", "opened"],
-  ({ now, agent, facts }, epoch) => [epoch, now, agent, JSON.stringify(factsToFields(facts))],
+  ["alive", "unguarded", "old_hello", "deleted", "opened"],
+  ({ now, agent, facts, claim }, epoch) => [
+    epoch,
+    now,
+    agent,
+    JSON.stringify(factsToFields(facts)),
+    JSON.stringify(claim),
+  ],
 );
 
 /** Who claims to go on with a session. */
@@ -74,6 +99,8 @@ export interface ResumeClaim {
   readonly instance: string;
   readonly generation: number;
   readonly keyDigest: string;
+  /** Number of the hello within its instance; 0 or absent when it is not stated. */
+  readonly dial?: number;
 }
 
 export const resumeSession = jsonFunction<
@@ -86,7 +113,7 @@ export const resumeSession = jsonFunction<
     epoch,
     now,
     agent,
-    JSON.stringify({ ...claim, session: formatRef(claim.session) }),
+    JSON.stringify({ dial: 0, ...claim, session: formatRef(claim.session) }),
     JSON.stringify(factsToFields(facts)),
   ],
 );

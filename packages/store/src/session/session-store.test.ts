@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // Proves each rule of a session's life against the functions in a real Redis.
-import { requireRef, type SessionRef } from "@remex/domain";
+import { formatRef, requireRef, type SessionRef } from "@remex/domain";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { LeaseBeat } from "./lease-functions.ts";
-import { fixtureFacts, type SessionFixture, startSessionFixture } from "./session-fixture.ts";
+import {
+  fixtureFacts,
+  fixtureLimitMs,
+  type SessionFixture,
+  startSessionFixture,
+} from "./session-fixture.ts";
 import type { SessionFacts } from "./session-record.ts";
 
 const other = { ...fixtureFacts, instance: "bb".repeat(16) };
@@ -77,6 +82,69 @@ describe("opening", () => {
       freeInMs: 26_000,
     });
     expect((await record()).conflictAtMs).toBe(fixture.nowMs);
+  });
+
+  it("PROTOCOL-T6: the lock of the living instance is as good as its end: its session is replaced at once", async () => {
+    const first = await open();
+    const claim = { dial: 1, oldInstance: fixtureFacts.instance };
+    const reply = await fixture.sessions.open("dep", "a", other, claim);
+    expect(reply).toMatchObject({
+      kind: "opened",
+      superseded: formatRef(first),
+      takeover: true,
+    });
+    expect(await record()).toMatchObject({ state: "OPEN", instance: other.instance });
+    // The inventory of the new one is the word on everything that the old one held (C2).
+    expect(await fixture.sessions.readGiveups("dep", 10)).toEqual([]);
+    expect(await fixture.redis.hget("rmx:{dep}:session:a", "instanceFrom")).toBe(formatRef(first));
+  });
+
+  it("PROTOCOL-T6: a claim on an instance that the store does not have is none", async () => {
+    await open();
+    const claim = { dial: 1, oldInstance: "cc".repeat(16) };
+    expect(await fixture.sessions.open("dep", "a", other, claim)).toMatchObject({ kind: "alive" });
+  });
+
+  it("PROTOCOL-T6: an agent whose guard has no lock is a conflict, even of a name that is not alive", async () => {
+    const unguarded = { dial: 1, unguarded: true };
+    expect(await fixture.sessions.open("dep", "a", other, unguarded)).toEqual({
+      kind: "unguarded",
+    });
+    await open();
+    expect(await fixture.sessions.open("dep", "a", other, unguarded)).toMatchObject({
+      kind: "alive",
+    });
+    expect((await record()).conflictAtMs).toBe(fixture.nowMs);
+    await fixture.pass("dep", fixtureLimitMs);
+    expect(await fixture.sessions.open("dep", "a", other, unguarded)).toEqual({
+      kind: "unguarded",
+    });
+  });
+
+  it("PROTOCOL-L8: a hello that was held up on its way opens nothing over a later one of its instance", async () => {
+    const opened = await fixture.sessions.open("dep", "a", fixtureFacts, { dial: 2 });
+    if (opened.kind !== "opened") throw new Error("not opened");
+    expect(await fixture.sessions.open("dep", "a", fixtureFacts, { dial: 1 })).toEqual({
+      kind: "old_hello",
+      session: opened.session,
+    });
+    const session = requireRef(opened.session);
+    const claim = { session, instance: fixtureFacts.instance, keyDigest: fixtureFacts.keyDigest };
+    const resume = { ...claim, generation: 2, dial: 4 };
+    expect(await fixture.sessions.resume("dep", "a", resume, {})).toMatchObject({
+      kind: "resumed",
+    });
+    expect(await fixture.sessions.open("dep", "a", fixtureFacts, { dial: 3 })).toMatchObject({
+      kind: "old_hello",
+    });
+    expect(await fixture.sessions.open("dep", "a", fixtureFacts, { dial: 5 })).toMatchObject({
+      kind: "opened",
+    });
+    // Another process counts its own.
+    await fixture.pass("dep", fixtureLimitMs);
+    expect(await fixture.sessions.open("dep", "a", other, { dial: 1 })).toMatchObject({
+      kind: "opened",
+    });
   });
 
   it("PROTOCOL-L8: lets the same instance open anew while ENDING, giving nothing up", async () => {

@@ -41,6 +41,7 @@ import {
   leaveSession,
   listAgents,
   noteStreamDown,
+  type OpenClaim,
   type OpenReply,
   openSession,
   parseGiveup,
@@ -53,7 +54,12 @@ import { recordFromFields, type SessionFacts, type SessionRecord } from "./sessi
 
 /** Everything that services do with sessions. Each call rejects with StoreUnavailable when Redis is away. */
 export interface SessionStore {
-  open(deployment: string, agent: string, facts: SessionFacts): Promise<OpenReply>;
+  open(
+    deployment: string,
+    agent: string,
+    facts: SessionFacts,
+    claim?: OpenClaim,
+  ): Promise<OpenReply>;
   resume(
     deployment: string,
     agent: string,
@@ -137,8 +143,8 @@ export interface SessionStore {
 export function createSessionStore(store: Store, now: () => number | "" = () => ""): SessionStore {
   const at = (): string => String(now());
   return {
-    open: (deployment, agent, facts) =>
-      store.call(openSession, { deployment, now: at(), agent, facts }),
+    open: (deployment, agent, facts, claim = { dial: 0 }) =>
+      store.call(openSession, { deployment, now: at(), agent, facts, claim }),
     resume: (deployment, agent, claim, facts) =>
       store.call(resumeSession, { deployment, now: at(), agent, claim, facts }),
     noteStreamDown: (deployment, streams) =>

@@ -18,6 +18,7 @@ import {
 import type { Hello } from "@remex/proto/agent/v1";
 import type { VerifyAgentTokenResponse } from "@remex/proto/token/v1";
 import {
+  type OpenClaim,
   type OpenReply,
   onCutFromText,
   type ProjectedDeployment,
@@ -92,7 +93,7 @@ async function open(
     echoHeartbeatMs: config.heartbeatMs,
     keyDigest: digestOfKey(sessionKey),
   };
-  const reply = await deps.sessions.open(deployment, accepted.agent, facts);
+  const reply = await deps.sessions.open(deployment, accepted.agent, facts, claimOf(hello));
   if (reply.kind !== "opened") throw openRefusal(reply, deployment, accepted.agent);
   return {
     config,
@@ -109,6 +110,16 @@ async function open(
       health: "REGISTERED",
       healthReason: "",
     },
+  };
+}
+
+function claimOf({ dial, takeover, unguarded }: Hello): OpenClaim {
+  return {
+    dial: Number(dial),
+    ...(takeover === undefined
+      ? {}
+      : { oldInstance: Buffer.from(takeover.oldInstance).toString("hex") }),
+    ...(unguarded ? { unguarded } : {}),
   };
 }
 
@@ -131,7 +142,8 @@ async function resume(
   const scope = { kinds: [record.kind], queues: record.scopeQueues };
   const accepted = judge(hello, config, scope);
   const generation = Number(hello.resume?.generation ?? 0n);
-  const claim = { session, instance: accepted.instance, generation, keyDigest };
+  const dial = Number(hello.dial);
+  const claim = { session, instance: accepted.instance, generation, keyDigest, dial };
   const stated = statedFacts(accepted, deps.registry, address);
   const reply = await deps.sessions.resume(deployment, agent, claim, stated);
   if (reply.kind !== "resumed") throw resumeRefusal(reply, deployment, agent, session);
@@ -200,6 +212,10 @@ function openRefusal(
 ): RemexError {
   if (reply.kind === "refused") return remexError("settings_not_in_effect", { deployment });
   if (reply.kind === "deleted") return deletedRefusal(agent, deployment, reply);
+  if (reply.kind === "unguarded") return remexError("agent_unguarded", { agent, deployment });
+  if (reply.kind === "old_hello") {
+    return remexError("session_superseded", { session: reply.session });
+  }
   const ageSeconds = Math.round(reply.ageMs / 1_000);
   const freeInSeconds = Math.ceil(reply.freeInMs / 1_000);
   const facts = { agent, deployment, ageSeconds, freeInSeconds };

@@ -18,6 +18,7 @@ from .state_directory import LockHeldError, StateDirectory
 EXIT_OK = 0
 EXIT_REFUSED = 1
 EXIT_CONFLICT = 75
+RETRY = "REMEX_RUNNER_RETRY"
 # Twice the stop time: by then the work of an older instance has been stopped (PROTOCOL T6).
 _LOCK_WAIT_S = 12.0
 
@@ -40,7 +41,9 @@ def run_runner(state_dir: Path, allow_database: bool, log_level: str) -> int:
         log.error("the runner cannot start", err=str(error))
         return EXIT_REFUSED
     except LockHeldError as error:
-        log.error("the runner cannot start", err=str(error))
+        # An agent that goes on trying has told it once.
+        told = os.environ.get(RETRY) is not None
+        (log.debug if told else log.error)("the runner cannot start", err=str(error))
         return EXIT_CONFLICT
     journal = Journal(state.journal_path, log)
     Guard(state, journal, AirflowRuntime(), LeaseClock(), log, on_agent=_name_agent).run()

@@ -4,7 +4,7 @@
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME
 -- ARGV[3] agent         string  name of the agent
--- ARGV[4] claim         JSON    {session, instance, generation, keyDigest}
+-- ARGV[4] claim         JSON    {session, instance, generation, keyDigest, dial}
 -- ARGV[5] facts         JSON    {field: text} of the session hash that the hello states anew
 -- Returns JSON: {kind: refused, reason} | {kind: unknown} (another session, instance or key)
 --   | {kind: ending, reason} | {kind: ended, reason} | {kind: generation, generation}
@@ -40,6 +40,7 @@ local control = session.control(keys, agent, facts.group, row.instance, now)
 for field, value in pairs(control) do redis.call('HSET', key, field, value) end
 redis.call('HSET', key, 'generation', string.format('%d', claim.generation), 'clock', way,
   'countAt', string.format('%d', reading - age))
+if claim.dial > 0 then redis.call('HSET', key, 'dial', string.format('%d', claim.dial)) end
 redis.call('HDEL', key, 'turnedUntil')
 session.touch(keys, agent, now)
 session.announce(keys)

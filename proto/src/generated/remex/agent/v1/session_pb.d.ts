@@ -273,8 +273,9 @@ export declare type Hello = Message<"remex.agent.v1.Hello"> & {
   resume?: ResumeRequest | undefined;
 
   /**
-   * Claim of a restarted agent that nothing of its old instance runs any more (PROTOCOL T6).
-   * Reserved: a registry that does not serve takeovers answers as if it were absent.
+   * Claim of a restarted agent that nothing of its old instance runs any more (PROTOCOL T6): a new
+   * session replaces the living one of that instance at once. Absence means no claim; a claim on an
+   * instance that the store does not have counts as none.
    *
    * @generated from field: remex.agent.v1.TakeoverClaim takeover = 9;
    */
@@ -300,6 +301,22 @@ export declare type Hello = Message<"remex.agent.v1.Hello"> & {
    * @generated from field: string hostname = 12;
    */
   hostname: string;
+
+  /**
+   * Number of this hello among all hellos of the instance, from 1, for resumes and new sessions alike: a
+   * hello that was held up on its way opens nothing once a later one was taken. Zero means not stated.
+   *
+   * @generated from field: uint64 dial = 13;
+   */
+  dial: bigint;
+
+  /**
+   * True when the agent's guard does not hold the lock of its state directory: work of an older instance
+   * may run there. Such a hello is shown as a conflict and refused (ALREADY_EXISTS).
+   *
+   * @generated from field: bool unguarded = 14;
+   */
+  unguarded: boolean;
 };
 
 /**
@@ -367,8 +384,9 @@ export declare type HelloJson = {
   resume?: ResumeRequestJson;
 
   /**
-   * Claim of a restarted agent that nothing of its old instance runs any more (PROTOCOL T6).
-   * Reserved: a registry that does not serve takeovers answers as if it were absent.
+   * Claim of a restarted agent that nothing of its old instance runs any more (PROTOCOL T6): a new
+   * session replaces the living one of that instance at once. Absence means no claim; a claim on an
+   * instance that the store does not have counts as none.
    *
    * @generated from field: remex.agent.v1.TakeoverClaim takeover = 9;
    */
@@ -394,6 +412,22 @@ export declare type HelloJson = {
    * @generated from field: string hostname = 12;
    */
   hostname?: string;
+
+  /**
+   * Number of this hello among all hellos of the instance, from 1, for resumes and new sessions alike: a
+   * hello that was held up on its way opens nothing once a later one was taken. Zero means not stated.
+   *
+   * @generated from field: uint64 dial = 13;
+   */
+  dial?: string;
+
+  /**
+   * True when the agent's guard does not hold the lock of its state directory: work of an older instance
+   * may run there. Such a hello is shown as a conflict and refused (ALREADY_EXISTS).
+   *
+   * @generated from field: bool unguarded = 14;
+   */
+  unguarded?: boolean;
 };
 
 /**
@@ -453,7 +487,8 @@ export declare type ResumeRequestJson = {
 export declare const ResumeRequestSchema: GenMessage<ResumeRequest, {jsonType: ResumeRequestJson}>;
 
 /**
- * TakeoverClaim is proof by the state-directory lock. Reserved for PROTOCOL T6.
+ * TakeoverClaim is the word of an agent whose guard holds the state directory's lock, which falls only
+ * when everything of the instance that held it before has ended (PROTOCOL T6, G1).
  *
  * @generated from message remex.agent.v1.TakeoverClaim
  */
@@ -466,7 +501,7 @@ export declare type TakeoverClaim = Message<"remex.agent.v1.TakeoverClaim"> & {
   oldInstance: Uint8Array;
 
   /**
-   * Last session of that instance.
+   * Last session that the instance noted there; absent when it had none. For display.
    *
    * @generated from field: remex.common.v1.SessionId old_session = 2;
    */
@@ -474,7 +509,8 @@ export declare type TakeoverClaim = Message<"remex.agent.v1.TakeoverClaim"> & {
 };
 
 /**
- * TakeoverClaim is proof by the state-directory lock. Reserved for PROTOCOL T6.
+ * TakeoverClaim is the word of an agent whose guard holds the state directory's lock, which falls only
+ * when everything of the instance that held it before has ended (PROTOCOL T6, G1).
  *
  * @generated from message remex.agent.v1.TakeoverClaim
  */
@@ -487,7 +523,7 @@ export declare type TakeoverClaimJson = {
   oldInstance?: string;
 
   /**
-   * Last session of that instance.
+   * Last session that the instance noted there; absent when it had none. For display.
    *
    * @generated from field: remex.common.v1.SessionId old_session = 2;
    */
