@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
+import { createServer } from "node:net";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createEpochCell } from "../core/epoch-cell.ts";
 import { globalKeys } from "../core/keys.ts";
 import { openRedis, type RedisConnections } from "../core/redis.ts";
 import { type PrivateRedis, startPrivateRedis } from "../testing/private-redis.ts";
-import { startRedisPair } from "../testing/redis-pair.ts";
+import { primaryArgs, startReplicaOf } from "../testing/redis-replica.ts";
 import { ensureEpoch, lookAtEpoch } from "./epoch-store.ts";
 import { readServerIdentity, type ServerIdentity } from "./server-identity.ts";
 
@@ -68,14 +69,16 @@ describe("the epoch of the store", () => {
   });
 
   test("PROTOCOL-D2: a promoted replica begins a new epoch, by its run id, under the same address", async () => {
-    const pair = await startRedisPair();
-    const other = openRedis({ url: pair.url, connectionName: "epoch-test" });
+    const port = await freePort();
+    const primary = await startPrivateRedis(primaryArgs(port));
+    const replica = await startReplicaOf(primary, port);
+    const other = openRedis({ url: primary.url, connectionName: "epoch-test" });
     try {
       await new Promise((resolve) => other.commands.once("ready", resolve));
       const first = await ensureEpoch(other.commands, createEpochCell());
       await other.commands.wait(1, 5_000);
       const back = new Promise((resolve) => other.commands.once("ready", resolve));
-      await pair.promote();
+      await replica.promote();
       await back;
       expect(await other.commands.get(globalKeys.epoch)).toBe(first);
       const found = await lookAtEpoch(other.commands, createEpochCell());
@@ -83,7 +86,8 @@ describe("the epoch of the store", () => {
       expect(Number(found.epoch)).toBeGreaterThan(Number(first));
     } finally {
       other.close();
-      await pair.stop();
+      await primary.stop();
+      await replica.stop();
     }
   });
 
@@ -149,3 +153,14 @@ describe("the epoch of the store", () => {
     });
   });
 });
+
+function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", reject);
+    server.listen(0, "127.0.0.1", () => {
+      const address = server.address();
+      server.close(() => resolve(typeof address === "object" && address ? address.port : 0));
+    });
+  });
+}

@@ -7,4 +7,4 @@ export {
   startSessionFixture,
 } from "../session/session-fixture.ts";
 export { type PrivateRedis, startPrivateRedis } from "./private-redis.ts";
-export { type RedisPair, startRedisPair } from "./redis-pair.ts";
+export { primaryArgs, type RedisReplica, startReplicaOf } from "./redis-replica.ts";
