@@ -17,9 +17,13 @@ export interface HealthOptions {
   readonly readiness: Readiness;
   /** Full names of the services served here; "" is always known. */
   readonly services: readonly string[];
+  /** Further names that peers may ask for, each with its own answer. */
+  readonly checks?: Readonly<Record<string, () => boolean>>;
 }
 
 function statusOf(options: HealthOptions, service: string): Status {
+  const check = options.checks?.[service];
+  if (check !== undefined) return check() ? Status.SERVING : Status.NOT_SERVING;
   if (service !== "" && !options.services.includes(service)) return Status.SERVICE_UNKNOWN;
   return options.readiness.report().ready ? Status.SERVING : Status.NOT_SERVING;
 }

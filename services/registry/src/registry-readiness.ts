@@ -5,7 +5,7 @@ import type { Readiness } from "@remex/runtime";
 export interface RegistryReadiness {
   /** Links that are up. */
   links(monitors: number, schedulers: number): void;
-  /** Whether beats are answered in time. */
+  /** Whether beats are answered in time, or at no other registry either. */
   answers(inTime: boolean): void;
   /** Whether revocations are followed. */
   tokens(up: boolean): void;
@@ -27,7 +27,10 @@ export function createRegistryReadiness(readiness: Readiness): RegistryReadiness
     },
     answers(inTime) {
       if (inTime) answers.ready();
-      else answers.notReady("beats wait for longer than half an interval for their answer");
+      else
+        answers.notReady(
+          "beats wait for longer than half an interval for their answer, and another registry's do not",
+        );
     },
     tokens(up) {
       if (up) tokens.ready();

@@ -83,6 +83,8 @@ export interface RegistryDeps {
 export interface Registry {
   /** Adds AgentService to the internal Connect server. */
   routes(router: ConnectRouter): void;
+  /** Whether an agent would be served here: it is ready, and beats are answered. */
+  serves(): boolean;
   /** Opens the agents' door; rejects with a ListenError. Answers where it listens. */
   start(): Promise<ListenAddress>;
   /** The store was found fit, or in another epoch: sessions that it does not know are ended (PROTOCOL D2). */
@@ -100,6 +102,7 @@ export function createRegistry(deps: RegistryDeps): Registry {
   const registry = new RunningRegistry(deps);
   return {
     routes: (router) => registry.routes(router),
+    serves: () => registry.serves(),
     start: () => registry.start(),
     storeChanged: () => registry.storeChanged(),
     stop: () => registry.stop(),
@@ -165,6 +168,10 @@ class RunningRegistry implements Registry {
 
   routes(router: ConnectRouter): void {
     router.service(AgentService, this.#side.agents);
+  }
+
+  serves(): boolean {
+    return this.#deps.readiness.report().ready && !this.#links.answers.starving;
   }
 
   async start(): Promise<ListenAddress> {

@@ -50,7 +50,7 @@ export function createSessionLinks(deps: SessionLinksDeps): SessionLinks {
     ...{ clock, live: live.all },
     heartbeatMs: (deployment) => configs.known(deployment)?.heartbeatMs ?? Number.MAX_SAFE_INTEGER,
     othersAnswered: () => othersAnswered(deps),
-    onStarving: (starving) => readiness.answers(!starving),
+    onOutdone: (outdone) => readiness.answers(!outdone),
     sendAway: (session) => conduct.goAway(session, "monitors_unreachable"),
   });
   const beats = createBeatRelay({

@@ -114,7 +114,8 @@ async function openInternalPort(
     routes: (router) => {
       for (const role of roles) role.routes(router);
       const services = [...new Set(router.handlers.map((handler) => handler.service.typeName))];
-      addHealthRoutes(router, { readiness, services });
+      const checks = Object.assign({}, ...roles.map((role) => role.checks ?? {}));
+      addHealthRoutes(router, { readiness, services, checks });
     },
     gate: serviceKeyGate(foundation.serviceKey),
     maxMessageBytes: maxLinkFrameBytes,

@@ -2,6 +2,7 @@
 // Liveness at the registry's door: who is turned away, who is SUSPECT, and what is counted (PROTOCOL 5).
 import { create } from "@bufbuild/protobuf";
 import { AgentEventSchema, SessionRequestSchema } from "@remex/proto/agent/v1";
+import type { RegistryDeps } from "@remex/registry";
 import { createMetrics } from "@remex/runtime";
 import { afterEach, describe, expect, it } from "vitest";
 import { waitFor } from "../../kit/index.ts";
@@ -93,6 +94,50 @@ describe("the brake", () => {
           .some(({ case: kind, value }) => kind === "admission" && value.offersAllowed),
       { what: "offers to the agent that beat" },
     );
+  });
+});
+
+describe("a registry whose beats are not answered", () => {
+  /** Its store is away, so that no beat is answered; H is 1 s. */
+  async function starve(change: Partial<RegistryDeps>) {
+    const fixture = await start(change);
+    await fixture.project({
+      ...{ revision: 2, intervalVersion: 2, heartbeatMs: 1_000, leaseMs: 2_000, limitMs: 3_000 },
+    });
+    const stream = dial(fixture).open("good", goodHello("a"));
+    await stream.welcome();
+    stream.beat(1);
+    await stream.hear("beatAck");
+    expect(fixture.registry.serves()).toBe(true);
+    await fixture.redis.kill();
+    stream.beat(2);
+    await waitFor(() => !fixture.registry.serves(), { what: "a registry that says so to others" });
+    return { fixture, stream };
+  }
+
+  it("PROTOCOL-L5: is not ready and sends its agents away while another is answered", async () => {
+    const registries = ["registry-1", "registry-2"].map((replica) => ({
+      ...{ role: "registry", replica, address: replica, softwareVersion: "0", ageMs: 0 },
+    }));
+    const monitor = { ...registries[0], role: "health-monitor", replica: "health-monitor-1" };
+    const { fixture, stream } = await starve({
+      listReplicas: async (role) =>
+        role === "registry" ? registries : [monitor as (typeof registries)[number]],
+      peerServes: async (address) => address === "registry-2",
+    });
+    expect(await stream.hear("goAway")).toMatchObject({ reason: "monitors_unreachable" });
+    expect(fixture.readiness.report().ready).toBe(false);
+  });
+
+  it("PROTOCOL-L5: keeps its streams and stays ready when no other is answered", async () => {
+    const { fixture, stream } = await starve({});
+    await fixture.redis.start();
+    await waitFor(() => fixture.store.redis.status === "ready", { what: "redis" });
+    stream.beat(3);
+    await stream.hear("beatAck", (ack) => ack.sequence === 3n);
+    expect(stream.heard.map(({ event }) => event.case)).not.toContain("goAway");
+    expect(fixture.readiness.report().ready).toBe(true);
+    await waitFor(() => fixture.registry.serves(), { what: "a registry that serves again" });
   });
 });
 

@@ -10,8 +10,8 @@ export interface AnswerWatchDeps {
   heartbeatMs(deployment: string): number;
   /** Whether another registry's beats are answered. */
   othersAnswered(): Promise<boolean>;
-  /** True: some beat has waited for longer than half its interval. */
-  onStarving(starving: boolean): void;
+  /** True: some beat has waited for longer than half its interval while another registry is answered. */
+  onOutdone(outdone: boolean): void;
   /** Another registry does better. */
   sendAway(live: LiveSession): void;
 }
@@ -21,6 +21,8 @@ export interface AnswerWatch {
   relayed(live: LiveSession): void;
   /** One of its beats was answered, with whatever. */
   answered(live: LiveSession): void;
+  /** Whether some beat has waited for longer than half its interval, as last looked at. */
+  readonly starving: boolean;
   /** Looks once; the timer does. */
   look(): Promise<void>;
   start(): CancelTimer;
@@ -34,6 +36,7 @@ export function createAnswerWatch(deps: AnswerWatchDeps): AnswerWatch {
   /** Sessions that were sent away in this drought. */
   let sent = new WeakSet<LiveSession>();
   let starving = false;
+  let outdone = false;
   let looking = false;
 
   function hungry(): LiveSession[] {
@@ -52,10 +55,14 @@ export function createAnswerWatch(deps: AnswerWatchDeps): AnswerWatch {
     if (now !== starving) {
       starving = now;
       sent = new WeakSet();
-      deps.onStarving(now);
     }
     // If nobody is answered, moving agents about would only make it worse: streams are kept.
-    if (!now || !(await deps.othersAnswered())) return;
+    const elsewhere = now && (await deps.othersAnswered());
+    if (elsewhere !== outdone) {
+      outdone = elsewhere;
+      deps.onOutdone(elsewhere);
+    }
+    if (!elsewhere) return;
     for (const live of deps.live()) {
       if (sent.has(live)) continue;
       sent.add(live);
@@ -68,6 +75,9 @@ export function createAnswerWatch(deps: AnswerWatchDeps): AnswerWatch {
       if (!waiting.has(live)) waiting.set(live, deps.clock.nowMs());
     },
     answered: (live) => void waiting.delete(live),
+    get starving() {
+      return starving;
+    },
     look,
     start: () =>
       deps.clock.every(lookEveryMs, () => {

@@ -14,6 +14,8 @@ import { subscribeSignals } from "@remex/store";
 import { beatLinkTimings, dialLink, serviceKeyInterceptor } from "@remex/transport";
 import type { Role, RoleContext } from "./role.ts";
 
+/** What a registry asks another: would an agent be served at it (PROTOCOL L5)? */
+const servesAgents = "remex.registry.ServesAgents";
 /** A peer that takes longer to say that it is well is not well enough to send agents to. */
 const peerHealthTimeoutMs = 1_000;
 
@@ -55,7 +57,8 @@ export function createRegistryRole(context: RoleContext): Role {
     peerAgents: (address) => createClient(AgentService, peers.transportAt(address, "registry")),
     peerServes: async (address) => {
       const health = createClient(Health, peers.transportAt(address, "registry"));
-      const { status } = await health.check({}, { timeoutMs: peerHealthTimeoutMs });
+      const asked = { service: servesAgents };
+      const { status } = await health.check(asked, { timeoutMs: peerHealthTimeoutMs });
       return status === HealthCheckResponse_ServingStatus.SERVING;
     },
     ...createDiallers(context),
@@ -66,6 +69,7 @@ export function createRegistryRole(context: RoleContext): Role {
   });
   return {
     role: "registry",
+    checks: { [servesAgents]: registry.serves },
     routes: (router) => {
       registry.routes(router);
       management.routes(router);

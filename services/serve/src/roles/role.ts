@@ -47,6 +47,8 @@ export interface Role {
   /** Begins to work; answers the addresses that it opened, by name, for the start message. */
   start(): Promise<Readonly<Record<string, string>>>;
   stop(): Promise<void>;
+  /** What peers may ask the health service of the internal port for, beside its services. */
+  readonly checks?: Readonly<Record<string, () => boolean>>;
   /** What keeps it from working, in words; looked at every second. */
   problems(): readonly string[];
 }
