@@ -67,6 +67,7 @@ async function report(
     throw new CliError(
       `${missing.join(", ")}: gone before the end was seen; how it ended is unknown`,
       exitCodes.notFound,
+      "if the control plane's Redis was lost, submit again under the same key: what runs is not started twice",
     );
   }
   const failed = tasks.find((task) => task.state !== TaskState.SUCCEEDED);

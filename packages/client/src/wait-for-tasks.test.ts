@@ -201,6 +201,35 @@ describe("waitForTasks", () => {
     expect(reads).toEqual([["t_1"], ["t_1"]]);
   });
 
+  test("PROTOCOL-D2 R32: a task that the store has lost is waited for while its agent may bring it back", async () => {
+    let looks = 0;
+    let lost = false;
+    // Its agent brings t_1 back at the tenth look; nobody brings t_2.
+    const brought = () => {
+      looks += lost ? 1 : 0;
+      if (!lost || looks >= 20) return lost ? TaskState.SUCCEEDED : TaskState.ASSIGNED;
+      return looks < 10 ? undefined : TaskState.ASSIGNED;
+    };
+    const store = Object.defineProperties({} as Record<string, TaskState>, {
+      t_1: { get: brought },
+      t_2: { get: () => (lost ? undefined : TaskState.QUEUED) },
+    });
+    const { client, reads } = scripted(
+      [
+        async function* () {
+          lost = true;
+          yield { cursor: "new", changes: [], cursorReset: true };
+        },
+      ],
+      store,
+    );
+    const ended = await waitForTasks(client, { deployment, tasks: ["t_1", "t_2"] });
+    expect(ended.get("t_1")?.state).toBe(TaskState.SUCCEEDED);
+    expect(ended.has("t_2")).toBe(false);
+    // One look a second, for a minute.
+    expect(reads.length).toBeGreaterThan(55);
+  });
+
   test("a task that is not there is left out of the answer", async () => {
     const { client } = scripted([], {});
     const ended = await waitForTasks(client, { deployment, tasks: ["t_gone"] });
