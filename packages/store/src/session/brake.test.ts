@@ -185,6 +185,25 @@ describe("while it is engaged", () => {
     expect(await brakes()).toMatchObject([{ base: 6, budget: 1, members: 7 }]);
   });
 
+  it("PROTOCOL-L4 I12: one that is no longer among three, or more than 55 %, joins while it holds", async () => {
+    const all = names(5);
+    const [first, second, third, fourth, fifth] = all as [string, string, string, string, string];
+    await open(all);
+    await pass(limitMs, [fourth, fifth]);
+    expect(await brakes()).toMatchObject([{ members: 3, suspects: 3 }]);
+    // Two come back. One is left, and now a fourth falls silent: one of four.
+    await beat([first, second]);
+    const failed = await pass(limitMs - 500, [first, second, fifth]);
+    expect(failed).toEqual(new Map());
+    expect(await brakes()).toMatchObject([{ base: 5, members: 3, suspects: 1 }]);
+    const later = await pass(limitMs + 10_000, [first, second, fifth]);
+    expect(await brakes()).toEqual([]);
+    const [third0, fourth0] = [later.get(third) ?? 0, later.get(fourth) ?? 0];
+    expect(third0).toBe(500);
+    // Due at the moment at which the third one's time was over, it has one more limit of its own.
+    expect(fourth0 - third0).toBeGreaterThanOrEqual(1_000);
+  });
+
   it("PROTOCOL-L3 L4: the time that suspects are kept for stands still in an outage", async () => {
     await open(names(5));
     await pass(limitMs + 20_000);

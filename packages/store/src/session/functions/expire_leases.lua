@@ -31,11 +31,11 @@ view.living = living
 local all = session.clocks.load(keys, now, limits)
 session.clocks.tick(all, view, ARGV[1])
 
-local census
-local function held_back(row)
-  if census == nil then census = session.brake.census(all, limits) end
-  local scope = session.brake.scope_of(census, row)
-  if scope then session.brake.engage(all, limits, scope, census[scope], tell) end
+local watch
+local function held_back(agent, row)
+  watch = watch or session.brake.watch(all, limits)
+  local scope = session.brake.scope_of(watch, row)
+  if scope then session.brake.hold(watch, scope, { agent = agent, row = row }, tell) end
   return scope ~= nil
 end
 
@@ -47,7 +47,7 @@ local function judge(agent)
   local own, age = session.limits_of(limits, row), session.clocks.age(all, agent, row)
   if age >= own.failed then
     if row.brake and row.state == 'OPEN' then return redis.call('ZREM', keys.due, agent) end
-    if row.state == 'OPEN' and held_back(row) then return end
+    if row.state == 'OPEN' and held_back(agent, row) then return end
     session.finish(keys, agent, row, row.state == 'ENDING' and row.reason or 'lease_expired', 'FAILED', now)
     return tell(agent, row)
   end

@@ -16,23 +16,19 @@ local function counts(row) return row.state == 'OPEN' and row.kind ~= 'TRIGGERER
 
 local function registry_of(row) return string.match(row.clock or '', '^(.-)|') or '' end
 
--- Who lives and who is silent, for the whole deployment and for each registry; false when too few can be.
-function brake.census(all, limits)
-  if redis.call('HGET', all.keys.config, 'brake') == 'off' then return false end
+-- Who lives and who is silent, for the whole deployment and for each registry; nothing when too few can be.
+local function take_census(all, limits)
+  local census = {}
   -- Counted time never runs ahead of Redis TIME, so whoever beat since is not silent.
   local before = all.now - 2 * limits.heartbeat
-  if redis.call('ZCOUNT', all.keys.leases, '-inf', before) < brake.least then return false end
-  local census = {}
-  local function of(scope)
-    census[scope] = census[scope] or { base = 0, silent = {} }
-    return census[scope]
-  end
+  if redis.call('ZCOUNT', all.keys.leases, '-inf', before) < brake.least then return census end
   for _, agent in ipairs(redis.call('ZRANGE', all.keys.leases, 0, -1)) do
     local row = session.read(all.keys, agent, session.judged)
     if counts(row) then
       local silent = session.clocks.age(all, agent, row) > 2 * session.limits_of(limits, row).heartbeat
       for _, scope in ipairs({ '*', registry_of(row) }) do
-        local group = of(scope)
+        local group = census[scope] or { base = 0, silent = {} }
+        census[scope] = group
         group.base = group.base + 1
         if silent then group.silent[#group.silent + 1] = { agent = agent, row = row } end
       end
@@ -41,11 +37,30 @@ function brake.census(all, limits)
   return census
 end
 
--- The scope whose brake holds this agent; nil when the plain rule is due.
-function brake.scope_of(census, row)
-  if not census or not counts(row) then return nil end
-  for _, scope in ipairs({ '*', registry_of(row) }) do
-    local group = census[scope]
+-- What a call needs to judge who is due: the brakes that hold, and a census when it comes to that.
+function brake.watch(all, limits)
+  local watch = { all = all, limits = limits, holding = {},
+    off = redis.call('HGET', all.keys.config, 'brake') == 'off' }
+  for _, text in ipairs(redis.call('HVALS', all.keys.brakes)) do
+    local state = cjson.decode(text)
+    watch.holding[state.scope] = state
+  end
+  return watch
+end
+
+-- The scope whose brake holds an agent that is due, or is to hold it from now on; nil when the plain rule
+-- applies. While a brake holds anybody, whoever of its scope falls due joins it: the condition is asked
+-- only where none does.
+function brake.scope_of(watch, row)
+  if watch.off or not counts(row) then return nil end
+  local scopes = { '*', registry_of(row) }
+  for _, scope in ipairs(scopes) do
+    local state = watch.holding[scope]
+    if state then return not state.released and scope or nil end
+  end
+  watch.census = watch.census or take_census(watch.all, watch.limits)
+  for _, scope in ipairs(scopes) do
+    local group = watch.census[scope]
     if group and #group.silent >= brake.least and #group.silent > brake.share * group.base then
       return scope
     end
@@ -53,24 +68,26 @@ function brake.scope_of(census, row)
   return nil
 end
 
-function brake.read(keys, scope)
-  local text = redis.call('HGET', keys.brakes, scope)
-  return text and cjson.decode(text) or nil
-end
-
 function brake.write(keys, state)
   redis.call('HSET', keys.brakes, state.scope, cjson.encode(state))
 end
 
--- Makes the silent of a scope SUSPECT; `tell` is called with each.
-function brake.engage(all, limits, scope, group, tell)
-  local keys, counted = all.keys, all.by['*|'].count
-  local state = brake.read(keys, scope) or { scope = scope, engagedAtMs = all.now, base = group.base,
-    budget = math.max(1, math.floor(group.base / 100)), members = 0, ended = 0, extraMs = 0,
-    windowAt = 0, released = false }
-  for _, member in ipairs(group.silent) do
+-- Makes an agent that is due SUSPECT, and when the brake engages by it all others that are silent, too;
+-- `tell` is called with each.
+function brake.hold(watch, scope, due, tell)
+  local all, limits, state = watch.all, watch.limits, watch.holding[scope]
+  local keys, counted, members = all.keys, all.by['*|'].count, { due }
+  if not state then
+    local group = watch.census[scope]
+    members = group.silent
+    state = { scope = scope, engagedAtMs = all.now, base = group.base,
+      budget = math.max(1, math.floor(group.base / 100)), members = 0, ended = 0, extraMs = 0,
+      windowAt = 0, released = false }
+    watch.holding[scope] = state
+  end
+  for _, member in ipairs(members) do
     local agent, row = member.agent, member.row
-    if row.health ~= 'SUSPECT' then
+    if not row.brake then
       redis.call('HSET', session.key(keys, agent), 'brake', scope)
       row.brake = scope
       session.set_health(keys, agent, row, 'SUSPECT', 'brake', all.now)

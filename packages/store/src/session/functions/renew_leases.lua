@@ -16,14 +16,14 @@ local refusal = core.refusal(keys.config, ARGV[1])
 if refusal then return session.refused(refusal) end
 local limits = session.limits(keys)
 local all = session.clocks.load(keys, now, limits)
-local census
+local watch
 
 -- Due by its age, not yet found by the scan, and not held back by the brake (L4).
 local function is_over(agent, row, own)
   if row.brake or session.clocks.age(all, agent, row) < own.failed then return false end
   if row.state == 'ENDING' then return true end
-  if census == nil then census = session.brake.census(all, limits) end
-  return session.brake.scope_of(census, row) == nil
+  watch = watch or session.brake.watch(all, limits)
+  return session.brake.scope_of(watch, row) == nil
 end
 
 local function judge(row, beat, own)
