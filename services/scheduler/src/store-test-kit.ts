@@ -21,7 +21,7 @@ import { type PrivateRedis, startPrivateRedis } from "@remex/store/testing";
 export const deployment = "dep";
 
 /** Settings of the deployment; a test gives those that it is about. */
-const settings: DeploymentConfig = {
+export const settings: DeploymentConfig = {
   deployment,
   revision: 1,
   heartbeatMs: 10_000,
