@@ -21,6 +21,7 @@ import {
 } from "@remex/runtime";
 import { type GrpcChannel, grpcChannelFor } from "@remex/transport";
 import { type AgentConfig, agentSettings, crossProblems } from "./config.ts";
+import { CallBook } from "./calls/call-book.ts";
 import { shortSocketPath } from "./contract/socket-path.ts";
 import { Agent } from "./shell/agent.ts";
 import { createAgentMetrics } from "./shell/agent-metrics.ts";
@@ -199,6 +200,7 @@ const agent: Agent = new Agent({
   onRunner: (held) => takeOwnership(stateDir, instance, held),
   onOverthrown: () => process.exit(exitFailed),
   onSession: (session) => noteInstance(stateDir, instance, session),
+  calls: new CallBook(stateDir),
   onLeft: () => void end(0),
   clock,
   log,

@@ -30,6 +30,7 @@ import {
 import { noteEmitted, sendEvents, takeEventAnswer } from "./emitted-events.ts";
 import { learnEpoch } from "./epoch.ts";
 import { obeyVerdicts, sayInventory } from "./inventory.ts";
+import { noteCallsKept, noteCallsSettled, watchKeptCalls } from "./kept-calls.ts";
 import { drainSelf, leave, leaveIfEmpty, stopWork, takeControl, watchDrain } from "./leaving.ts";
 import { endRemovalIfEmpty } from "./removal.ts";
 import {
@@ -76,6 +77,12 @@ function take(turn: Turn, event: AgentMachineEvent): void {
       return;
     case "dialTimer":
       dialNow(turn, event.dial);
+      return;
+    case "callsKept":
+      noteCallsKept(turn, event);
+      return;
+    case "callsSettled":
+      noteCallsSettled(turn, event);
       return;
     case "streamEnded":
       if (event.dial !== turn.state.dial) return;
@@ -191,5 +198,6 @@ function takeTurn(turn: Turn): void {
   sendEvents(turn, false);
   sendReports(turn, false);
   watchConnection(turn);
+  watchKeptCalls(turn);
   watchDrain(turn);
 }

@@ -162,6 +162,10 @@ export interface AgentState {
   former: FormerInstance | undefined;
   /** The state directory is locked: what an older instance left there may run, so no session is to be had. */
   unguarded: boolean;
+  /** Attempts whose calls of Airflow's API wait for the control plane's word (E1), by key. */
+  readonly keptCalls: Map<string, AttemptEventName>;
+  /** When that word was asked for last on this stream. */
+  callsAskedAtMs: number;
   /** Why the control plane refused the agent last, so that the same is told once. */
   refusal: string | undefined;
   session: Session | undefined;
@@ -195,6 +199,8 @@ export function createAgentState(identity: AgentIdentity, nowMs: number): AgentS
     hellos: 0,
     former: identity.former,
     unguarded: false,
+    keptCalls: new Map(),
+    callsAskedAtMs: Number.NEGATIVE_INFINITY,
     refusal: undefined,
     session: undefined,
     lease: noLease,
@@ -317,6 +323,10 @@ export type AgentMachineEvent =
     }
   | RunnerSays
   | { readonly kind: "dialTimer"; readonly dial: number }
+  /** A call of the attempt is kept on disk. */
+  | ({ readonly kind: "callsKept" } & AttemptEventName)
+  /** Its kept calls were sent, or dropped. */
+  | ({ readonly kind: "callsSettled" } & AttemptEventName)
   | { readonly kind: "streamEnded"; readonly dial: number; readonly end: StreamEnd }
   /** The work loop turned; also when deadlines are looked at. */
   | { readonly kind: "turn" }
@@ -372,6 +382,10 @@ export type AgentEffect =
       readonly untilMs: number;
       readonly stopMs: number;
     }
+  /** The attempt is current: send its kept calls, in order (E1). */
+  | ({ readonly kind: "sendCalls" } & AttemptEventName)
+  /** It is not: drop them. */
+  | ({ readonly kind: "dropCalls" } & AttemptEventName)
   /** The attempt ended: what served it alone (its loopback address) goes. */
   | ({ readonly kind: "attemptOver" } & AttemptEventName)
   /** The agent has left: end the runner and the process. */

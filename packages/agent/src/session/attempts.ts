@@ -316,6 +316,8 @@ export function endedStage(outcome: Outcome, dueAtMs: number): Held["stage"] {
 export function report(turn: Turn, held: Held): void {
   const { state, nowMs } = turn;
   if (held.stage.kind !== "ended" || state.connection.kind !== "online") return;
+  // E1: its kept calls go first.
+  if (state.keptCalls.has(held.key)) return;
   const { outcome, digest } = held.stage;
   held.stage.dueAtMs = nowMs + (state.session?.settings.heartbeatMs ?? defaultRetryMs);
   say(turn, { case: "report", value: { ...wireName(held), outcome, digest } });

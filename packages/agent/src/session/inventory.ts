@@ -28,13 +28,18 @@ const stateName = {
   ended: "ATTEMPT_STATE_ENDED",
 } as const;
 
+/** An attempt whose calls are kept runs on for the control plane until they are dealt with (E1). */
+function shownStage(state: AgentState, held: Held): Held["stage"]["kind"] {
+  return state.keptCalls.has(held.key) ? "started" : held.stage.kind;
+}
+
 /** SHA-256 of the inventory's text, byte-exact as the contract says. */
 export function inventoryDigest(state: AgentState): Uint8Array {
   if (state.digestCache?.version !== state.inventoryVersion) {
     const entries = [...state.held.values()].map((held) => ({
       task: held.task,
       attempt: held.attempt,
-      state: stateName[held.stage.kind],
+      state: stateName[shownStage(state, held)],
     }));
     const digest = createHash("sha256").update(inventoryDigestText(entries), "utf8").digest();
     state.digestCache = { version: state.inventoryVersion, digest };
@@ -48,7 +53,7 @@ export function takeInventory(state: AgentState): MessageInitShape<typeof Invent
     sequence: BigInt(state.session?.sequence ?? 0),
     entries: [...state.held.values()].map((held) => ({
       ...wireName(held),
-      state: stateOf[held.stage.kind],
+      state: stateOf[shownStage(state, held)],
       idempotencyKey: held.facts.idempotencyKey,
       payloadDigest: held.facts.payloadDigest,
       queue: held.facts.queue,
@@ -80,18 +85,27 @@ export function obeyVerdicts(
     if (held === undefined) continue;
     switch (verdict) {
       case InventoryVerdict.KILL:
+        decideKeptCalls(turn, held, "dropCalls");
         kill(turn, held);
         break;
       case InventoryVerdict.REPORT:
         report(turn, held);
         break;
       case InventoryVerdict.KEEP:
+        decideKeptCalls(turn, held, "sendCalls");
+        break;
       case InventoryVerdict.UNSPECIFIED:
         break;
       default:
         verdict satisfies never;
     }
   }
+}
+
+/** E1: what was kept during a cut goes to Airflow for an attempt that is current, and for no other. */
+function decideKeptCalls(turn: Turn, held: Held, kind: "sendCalls" | "dropCalls"): void {
+  const { key, task, attempt } = held;
+  if (turn.state.keptCalls.has(key)) turn.out.push({ kind, task, attempt });
 }
 
 /** Not current any more. Its report, or the word that it never started, is the answer. */

@@ -1,12 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // A real agent with its real runner against a registry that the test plays, over real sockets.
 
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { remexError } from "@remex/domain";
-import { DeclineReason, ForwardResponseSchema, ReportVerdict } from "@remex/proto/agent/v1";
+import {
+  DeclineReason,
+  ForwardResponseSchema,
+  InventoryVerdict,
+  ReportVerdict,
+} from "@remex/proto/agent/v1";
 import { OnCut, OutcomeKind, OutcomeReason, type TaskSpecSchema } from "@remex/proto/common/v1";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import {
@@ -404,19 +409,83 @@ describe("an agent", () => {
         call.end();
       });
     };
-    // A stand-in for the Airflow runner: it calls the address that its start holds.
-    const program = fileURLToPath(new URL("../testing/calling-runner.ts", import.meta.url));
-    // The command is split at spaces, which may be in these paths.
-    const runner = join(folder.path, "runner");
-    const script = `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`;
-    writeFileSync(runner, script, { mode: 0o755 });
-    launch(["--runtime", "airflow", "--runner-command", runner]);
+    launch(["--runtime", "airflow", "--runner-command", callingRunner()]);
     await ready();
     registry.offer("t_air", {
       work: { case: "airflow", value: { workloadJson: "{}", workloadToken: "secret" } },
     });
     const message = (await report("t_air")).outcome?.message;
     expect(message).toBe("207 next t_air 1 POST /execution/x?y=1 300000");
+  });
+
+  /** A stand-in for the Airflow runner: it calls the address that its start holds. */
+  function callingRunner(): string {
+    const program = fileURLToPath(new URL("../testing/calling-runner.ts", import.meta.url));
+    // The command is split at spaces, which may be in these paths.
+    const runner = join(folder.path, "runner");
+    const script = `#!/bin/sh\nexec "${process.execPath}" "${program}" "$@"\n`;
+    writeFileSync(runner, script, { mode: 0o755 });
+    return runner;
+  }
+
+  /** Cuts the agent off while a task changes things, then lets it come back; gives what reached Airflow. */
+  async function changeWhileCut(verdict: InventoryVerdict): Promise<string[]> {
+    await serve();
+    const arrived: string[] = [];
+    registry.forward = (call) => {
+      let what = "";
+      call.on("data", ({ part }) => {
+        if (part.case === "head") what = `${part.value.method} ${part.value.path} `;
+        else what += Buffer.from(part.value ?? []).toString();
+      });
+      call.on("end", () => {
+        arrived.push(what.replace("/execution/", ""));
+        call.write(
+          create(ForwardResponseSchema, { part: { case: "head", value: { status: 204 } } }),
+        );
+        call.end();
+      });
+    };
+    launch(["--runtime", "airflow", "--runner-command", callingRunner()]);
+    await ready();
+    registry.offer("t_air", { work: { case: "airflow", value: { workloadJson: "change" } } });
+    await progress("t_air");
+    const { port } = registry;
+    await registry.stop();
+    const state = join(folder.path, "state");
+    // The agent must know of the cut, or it would only find out by these calls.
+    writeFileSync(join(state, "go"), "");
+    const kept = () =>
+      readdirSync(join(state, "calls")).map((file) =>
+        readFileSync(join(state, "calls", file), "utf8"),
+      );
+    await until("three calls are kept", () => kept().join("").split("\n").length === 4);
+    await registry.start(port);
+    const hello = await until("the agent is back", () => registry.hellos[1]?.hello);
+    // For the control plane an attempt with kept calls goes on.
+    expect(hello.inventory?.entries).toMatchObject([{ task: "t_air", state: 2 }]);
+    await until("it has beaten", () => registry.saidOf("beat").length > 1);
+    expect(registry.saidOf("report")).toEqual([]);
+    expect(arrived).toEqual([]);
+    const verdicts = [{ task: "t_air", attempt: attemptId(1), verdict }];
+    registry.say({ case: "inventoryAnswer", value: { verdicts } });
+    const { outcome } = await report("t_air");
+    // The task was told that it may go on: heartbeats too (E2).
+    expect(outcome?.message).toBe("204 201 204 204");
+    await until("nothing is kept any more", () => kept().length === 0);
+    return arrived;
+  }
+
+  it("PROTOCOL-E1, PROTOCOL-E2: calls made during a cut reach Airflow after KEEP, in order, before the result", async () => {
+    expect(await changeWhileCut(InventoryVerdict.KEEP)).toEqual([
+      "PATCH task-instances/1/state first",
+      "POST xcoms/d/r/t/k second",
+      "PATCH task-instances/1/state third",
+    ]);
+  });
+
+  it("PROTOCOL-E1: calls made during a cut are dropped when the attempt is not current any more", async () => {
+    expect(await changeWhileCut(InventoryVerdict.KILL)).toEqual([]);
   });
 
   it("refuses nonsense in its settings, all of it at once", async () => {

@@ -12,9 +12,12 @@ import {
   type SessionResponse,
   type Welcome,
 } from "@remex/proto/agent/v1";
+import { OnCut } from "@remex/proto/common/v1";
 import type { AgentEventJson, RunnerEventJson } from "@remex/proto/runner/v1";
 import type { Clock, Logger, Random } from "@remex/runtime";
 import type { GrpcChannel } from "@remex/transport";
+import type { CallBook, CallerName } from "../calls/call-book.ts";
+import { CallSender } from "../calls/call-sender.ts";
 import { attemptNameOf } from "../contract/frame-check.ts";
 import { stepAgent } from "../session/agent-machine.ts";
 import {
@@ -28,6 +31,7 @@ import {
 import type { StreamEnd } from "../session/dial-outcome.ts";
 import { heldKey } from "../session/turn.ts";
 import type { AgentMetrics } from "./agent-metrics.ts";
+import type { SideCalls } from "./forward.ts";
 import { type AgentDescription, capabilitiesOf, helloEvent } from "./hello.ts";
 import { LogBook } from "./log-book.ts";
 import { logRequestOf, sendLog } from "./log-sender.ts";
@@ -56,6 +60,8 @@ export interface AgentOptions extends AgentDescription {
   readonly onOverthrown: () => void;
   /** A session was opened: who takes the state directory over will need to know. */
   readonly onSession: (session: NumberedRef) => void;
+  /** Where calls of Airflow's API wait while the agent is cut off; without it none does. */
+  readonly calls?: CallBook | undefined;
   /** The agent has said goodbye. */
   readonly onLeft: () => void;
   readonly clock: Clock;
@@ -63,6 +69,9 @@ export interface AgentOptions extends AgentDescription {
   readonly metrics: AgentMetrics;
   readonly random: Random;
 }
+
+/** How long a task's question is held open while the agent is cut off; then its caller tries again. */
+const holdQuestionMs = 30_000;
 
 /** How often the work loop turns when nothing happens (T5). */
 const turnMs = 100;
@@ -73,11 +82,13 @@ export class Agent {
   readonly #state: AgentState;
   readonly #loopback: Loopback;
   readonly #logs: LogBook;
+  readonly #calls: CallSender | undefined;
   #stream: SessionStream | undefined;
   #pass: SessionPass | undefined;
   #runtimes: readonly string[] = [];
   #hadRunner = false;
   #runtimeVersions: Readonly<Record<string, string>> = {};
+  #cut = new AbortController();
   #stopTurning: () => void = () => undefined;
   #cancelDial: () => void = () => undefined;
 
@@ -90,17 +101,21 @@ export class Agent {
     this.#logs = new LogBook(options.stateDir);
     this.#loopback = new Loopback({
       log: options.log,
-      sideCalls: () => {
-        const stream = this.#stream;
-        const metadata = this.#sideMetadata();
-        if (stream === undefined || metadata === undefined) return undefined;
-        return { client: stream.client, metadata: () => metadata };
-      },
+      clock: options.clock,
+      sideCalls: () => this.#sideCalls(),
+      book: options.calls,
+      onKept: (name) => this.#step({ kind: "callsKept", ...name }),
+      holdMs: holdQuestionMs,
     });
+    this.#calls =
+      options.calls === undefined ? undefined : new CallSender(options.calls, options.log);
   }
 
   /** Begins to turn; the first dial follows the runner's hello. */
   async start(): Promise<void> {
+    for (const name of this.#options.calls?.load() ?? []) {
+      this.#step({ kind: "callsKept", ...name });
+    }
     await this.#loopback.listen();
     this.#stopTurning = this.#options.clock.every(turnMs, () => this.#step({ kind: "turn" }));
   }
@@ -177,10 +192,40 @@ export class Agent {
     }
   }
 
+  #sideCalls(): SideCalls | undefined {
+    const stream = this.#stream;
+    const metadata = this.#sideMetadata();
+    if (stream === undefined || metadata === undefined) return undefined;
+    if (this.#state.connection.kind !== "online") return undefined;
+    return { client: stream.client, metadata: () => metadata };
+  }
+
+  /** Deals with kept calls of an attempt; what cannot be sent now waits for the next word. */
+  async #settleCalls(name: CallerName, isCurrent: boolean): Promise<void> {
+    const calls = this.#calls;
+    const sideCalls = this.#sideCalls();
+    if (calls === undefined) return;
+    if (!isCurrent) await calls.drop(name, "attempt_not_current");
+    else if (sideCalls === undefined) return;
+    else {
+      const cut = this.#cut.signal;
+      if ((await calls.send(name, sideCalls, cut)) !== "settled") return;
+    }
+    this.#step({ kind: "callsSettled", task: name.task, attempt: name.attempt });
+  }
+
+  #noteCut(): void {
+    this.#loopback.noteCut();
+    this.#cut.abort();
+    this.#cut = new AbortController();
+  }
+
   #step(event: AgentMachineEvent): void {
+    const wasOnline = this.#state.connection.kind === "online";
     for (const effect of stepAgent(this.#state, event, this.#options.clock.nowMs())) {
       this.#perform(effect);
     }
+    if (wasOnline && this.#state.connection.kind !== "online") this.#noteCut();
     if (event.kind === "turn") this.#options.metrics.note(this.#state);
   }
 
@@ -213,6 +258,12 @@ export class Agent {
         this.#stream?.hangUp();
         this.#stream = undefined;
         return;
+      case "sendCalls":
+      case "dropCalls":
+        void this.#settleCalls(effect, effect.kind === "sendCalls").catch((err) =>
+          this.#options.log.error({ err, task: effect.task }, "kept calls could not be dealt with"),
+        );
+        return;
       case "attemptOver":
         this.#loopback.dismiss(effect.task, effect.attempt);
         return;
@@ -231,7 +282,9 @@ export class Agent {
 
   #instructRunner(effect: RunnerInstruction): void {
     const nowMs = this.#options.clock.nowMs();
-    const airflowApi = (task: string, attempt: NumberedRef) => this.#loopback.admit(task, attempt);
+    const onCut = effect.kind === "startWork" ? effect.onCut : OnCut.CONTINUE;
+    const airflowApi = (task: string, attempt: NumberedRef) =>
+      this.#loopback.admit(task, attempt, onCut);
     this.#options.tellRunner(instructionJson(effect, nowMs, airflowApi));
   }
 

@@ -29,6 +29,10 @@ export interface Forwarding {
   readonly attempt: NumberedRef;
   readonly sideCalls: SideCalls;
   readonly log: Logger;
+  /** Gives the call up. */
+  readonly signal: AbortSignal;
+  /** Takes a call without a body that found nobody; absent when it is to be answered 503. */
+  readonly onUnavailable: (() => void) | undefined;
 }
 
 type ForwardCall = ClientDuplexStream<ForwardRequest, ForwardResponse>;
@@ -39,11 +43,14 @@ const chunkBytes = 65_536;
 const forwardLimitMs = 120_000;
 
 export function forwardRequest(forwarding: Forwarding): void {
-  const { response, sideCalls, log, task } = forwarding;
+  const { response, sideCalls, log, task, signal } = forwarding;
   const call = sideCalls.client.forward({
     metadata: sideCalls.metadata(),
     timeoutMs: forwardLimitMs,
   });
+  const giveUp = () => call.cancel();
+  signal.addEventListener("abort", giveUp, { once: true });
+  call.once("close", () => signal.removeEventListener("abort", giveUp));
   receive(call, response);
   call.on("error", (error) => {
     const { failure } = failureFromGrpc(error);
@@ -52,7 +59,9 @@ export function forwardRequest(forwarding: Forwarding): void {
       return;
     }
     log.debug({ task, reason: failure.message }, "forwarded call failed");
-    answer(response, statusFor(failure), failure.code, failure.message);
+    const { onUnavailable } = forwarding;
+    if (onUnavailable !== undefined && statusFor(failure) === 503) onUnavailable();
+    else answer(response, statusFor(failure), failure.code, failure.message);
   });
   // The task went away before it had its answer: nobody needs the rest.
   response.once("close", () => {
@@ -118,7 +127,7 @@ function headersOf(head: ForwardResponseHead): string[] {
 }
 
 /** What the Task SDK is told: 409 ends a task that is not current any more, 503 is tried again. */
-function statusFor(failure: Failure): number {
+export function statusFor(failure: Failure): number {
   if (failure.code === "attempt_not_current") return 409;
   switch (failure.connectCode) {
     case "deadline_exceeded":

@@ -84,6 +84,8 @@ def _defaults(state_dir: Path) -> dict[str, str]:
         # With Airflow's own values a cut of 31 s kills the running tasks; the lease protocol judges here.
         "AIRFLOW__WORKERS__MAX_FAILED_HEARTBEATS": "40",
         "AIRFLOW__WORKERS__EXECUTION_API_RETRIES": "12",
+        # While it is cut off, the agent holds a question open for 30 s before it lets the task ask again.
+        "AIRFLOW__WORKERS__EXECUTION_API_TIMEOUT": "45",
         # Without it, bash takes the socket on a task's standard input for a login from afar: it runs ~/.bashrc.
         "SHLVL": "1",
     }
