@@ -26,6 +26,12 @@ interface ServerEvent {
   readonly offer?: { task: string; attempt: Numbered; spec: { work: string } };
   readonly confirm?: { task: string; attempt: Numbered };
   readonly report_answer?: { task: string; verdict: string };
+  readonly trigger_event_answer?: {
+    task: string;
+    attempt: Numbered;
+    durable_number: string;
+    refusal?: { code: string } | null;
+  };
 }
 
 interface ServerFrame {
@@ -38,6 +44,8 @@ export interface AgentRun {
   readonly acknowledgedBeats: number;
   readonly tasks: readonly string[];
   readonly verdicts: readonly string[];
+  /** Cases of the work that was offered. */
+  readonly offered: readonly string[];
 }
 
 /** Where the agent dials and who it is. */
@@ -47,6 +55,10 @@ export interface AgentOptions {
   readonly token: string;
   readonly agent: string;
   readonly queues: readonly string[];
+  /** Name of its kind in the contract; a worker when absent. */
+  readonly kind?: string;
+  /** What it says that it can run; noop when absent. */
+  readonly runtimes?: readonly string[];
   /** Ends the run after so many reports were answered. */
   readonly tasks: number;
 }
@@ -84,9 +96,9 @@ const hello = (options: AgentOptions): object => ({
     protocol_max: 1,
     agent: options.agent,
     instance: randomBytes(16),
-    kind: "AGENT_KIND_WORKER",
+    kind: options.kind ?? "AGENT_KIND_WORKER",
     software_version: "contract-test",
-    capabilities: { queues: options.queues, slots: 2, runtimes: ["noop"] },
+    capabilities: { queues: options.queues, slots: 2, runtimes: options.runtimes ?? ["noop"] },
     inventory: { sequence: 0, entries: [], digest: sha256("") },
   },
 });
@@ -109,6 +121,7 @@ export function runContractAgent(options: AgentOptions): Promise<AgentRun> {
       acknowledgedBeats: 0,
       tasks: [] as string[],
       verdicts: [] as string[],
+      offered: [] as string[],
     };
     let session: Numbered | undefined;
     let generation = "0";
@@ -133,11 +146,21 @@ export function runContractAgent(options: AgentOptions): Promise<AgentRun> {
         run.acknowledgedBeats += 1;
       } else if (event.offer) {
         sequence += 1;
+        run.offered.push(event.offer.spec.work);
         say({ accept: { task: event.offer.task, attempt: event.offer.attempt, sequence } });
       } else if (event.confirm) {
         const { task, attempt } = event.confirm;
         run.tasks.push(task);
-        say({ progress: { task, attempt, started: {} } }, report(task, attempt));
+        const started = { progress: { task, attempt, started: {} } };
+        // A trigger emits an event, and ends when that is durable.
+        if (options.kind === "AGENT_KIND_TRIGGERER") {
+          const payload = Buffer.from("from the proto alone");
+          say(started, { trigger_event: { task, attempt, number: 1, payload } });
+        } else say(started, report(task, attempt));
+      } else if (event.trigger_event_answer) {
+        const { task, attempt, durable_number, refusal } = event.trigger_event_answer;
+        if (refusal) reject(new Error(refusal.code));
+        if (durable_number === "1") say(report(task, attempt));
       } else if (event.report_answer) {
         run.verdicts.push(event.report_answer.verdict);
         if (run.verdicts.length < options.tasks) return;

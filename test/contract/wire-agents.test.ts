@@ -2,6 +2,7 @@
 // Holds the services to the proto with three client stacks (R29): agents on grpc-js and on Python's
 // grpcio, each from the proto files alone, and the gateway driven by Connect.
 import { fileURLToPath } from "node:url";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { createClient, type Interceptor, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
 import { AgentHealth } from "@remex/proto/health/v1";
@@ -95,6 +96,53 @@ describe("R28: all roles apart, driven over the wire", () => {
     const run = JSON.parse(agent.output()) as AgentRun;
     expect(run.acknowledgedBeats).toBeGreaterThan(0);
     await expectDone(run, tasks, "on-grpcio");
+  });
+
+  test("R1 R29: a worker never gets a trigger and a triggerer never a command, whatever they say they can", async () => {
+    const client = createClient(TaskService, json);
+    const trigger = {
+      case: "trigger" as const,
+      value: {
+        builtin: { trigger: { case: "timer" as const, value: { after: durationFromMs(10) } } },
+      },
+    };
+    const { results } = await client.submitTasks({
+      deployment,
+      tasks: [1, 2].map(() => ({ spec: { work: trigger } })),
+    });
+    const triggers = results.map(({ task }) => task);
+    const noops = await submitNoops(2);
+    const runtimes = ["noop", "command", "trigger_builtin"];
+    const options = { target: plane.agentsTarget, token, queues: ["default"], runtimes, tasks: 2 };
+    const [worker, triggerer] = await Promise.all([
+      runContractAgent({ ...options, agent: "all-worker" }),
+      runContractAgent({ ...options, agent: "all-triggerer", kind: "AGENT_KIND_TRIGGERER" }),
+    ]);
+    expect([worker.offered, triggerer.offered]).toEqual([
+      ["noop", "noop"],
+      ["trigger", "trigger"],
+    ]);
+    await expectDone(worker, noops, "all-worker");
+    await expectDone(triggerer, triggers, "all-triggerer");
+    for (const task of triggers) {
+      const { events, total } = await client.listTriggerEvents({ deployment, task });
+      expect(total).toBe(1n);
+      expect(Buffer.from(events[0]?.payload ?? []).toString()).toBe("from the proto alone");
+    }
+  });
+
+  test("R1: an agent whose runner has none of what its kind does is refused, with what to do", async () => {
+    const options = { target: plane.agentsTarget, token, queues: ["default"], tasks: 1 };
+    const kinds = ["AGENT_KIND_TRIGGERER", "AGENT_KIND_DAG_PROCESSOR"];
+    const refused = await Promise.all(
+      kinds.map((kind) =>
+        runContractAgent({ ...options, agent: "unfit", kind }).catch((error: unknown) => error),
+      ),
+    );
+    expect(refused).toMatchObject([
+      { code: 9, details: expect.stringContaining("built-in") },
+      { code: 9, details: expect.stringContaining("airflow") },
+    ]);
   });
 
   test("R8: a wrong token is refused the same way on both stacks", async () => {

@@ -4,9 +4,10 @@
 import { parse } from "yaml";
 import { CliError, usageError } from "./cli-error.ts";
 import { exitCodes } from "./exit-codes.ts";
+import type { TriggerWish } from "./trigger-wish.ts";
 
 /** One task as a person writes it; the names are those of the options of `tasks submit`. */
-export interface TaskWish {
+export interface TaskWish extends TriggerWish {
   readonly command?: readonly string[];
   readonly noop?: boolean;
   readonly queue?: string;
@@ -35,7 +36,8 @@ const words: Check = (value) =>
 const map: Check = (value) =>
   isRecord(value) && Object.values(value).every(isScalar) ? undefined : "must be a map of texts";
 
-const checks: Readonly<Record<keyof TaskWish, Check>> = {
+// Secrets are no part of a file that is kept beside code.
+const checks: Readonly<Record<Exclude<keyof TaskWish, "secretHeaders">, Check>> = {
   command: words,
   noop: (value) => (typeof value === "boolean" ? undefined : "must be true or false"),
   queue: text,
@@ -50,6 +52,19 @@ const checks: Readonly<Record<keyof TaskWish, Check>> = {
   onCut: text,
   lostAfter: text,
   maxRetries: whole,
+  trigger: text,
+  after: text,
+  every: text,
+  times: whole,
+  url: text,
+  headers: map,
+  expectStatus: (value) =>
+    Array.isArray(value) && value.every((status) => Number.isSafeInteger(status))
+      ? undefined
+      : "must be a list of whole numbers",
+  expectBody: text,
+  requestTimeout: text,
+  path: text,
 };
 
 /** `name` is the file's, for errors. */
@@ -82,7 +97,7 @@ function problemsOf(item: unknown, index: number): string[] {
   if (!isRecord(item)) return [`${place} must be a map`];
   return Object.entries(item).flatMap(([key, value]) => {
     if (!Object.hasOwn(checks, key)) return [`${place}: there is no field ${key}`];
-    const problem = checks[key as keyof TaskWish](value);
+    const problem = checks[key as keyof typeof checks](value);
     return problem === undefined ? [] : [`${place}: ${key} ${problem}`];
   });
 }
@@ -96,6 +111,7 @@ function asTexts(wish: TaskWish): TaskWish {
     ...(wish.command === undefined ? {} : { command: wish.command.map(String) }),
     ...(wish.env === undefined ? {} : { env: texts(wish.env) }),
     ...(wish.labels === undefined ? {} : { labels: texts(wish.labels) }),
+    ...(wish.headers === undefined ? {} : { headers: texts(wish.headers) }),
   };
 }
 

@@ -160,11 +160,11 @@ describe("a wrong command line", () => {
       2 error: --file: ENOENT: no such file or directory, open '/nowhere/batch.yaml'
 
       $ remex tasks submit --file batch.yaml -- ls
-      2 error: --file excludes a command, --noop and --key
+      2 error: --file excludes a command, --noop, --trigger and --key
       hint: write them into the file
 
       $ remex tasks submit --file batch.yaml --key a
-      2 error: --file excludes a command, --noop and --key
+      2 error: --file excludes a command, --noop, --trigger and --key
       hint: write them into the file
 
       $ remex tasks cancel

@@ -13,7 +13,10 @@ import {
 import type { TaskWish } from "./batch-file.ts";
 import { usageError } from "./cli-error.ts";
 import { parseDurationMs, parseLostAfterMs } from "./duration-text.ts";
+import { triggerWorkOf } from "./trigger-wish.ts";
 import { onCutWords, onLostWords, valueOfWord, wordsOf } from "./words.ts";
+
+type Work = NonNullable<MessageInitShape<typeof TaskSpecSchema>["work"]>;
 
 /**
  * `place` names the task in errors, empty for the one of the command line. A task without a key gets
@@ -26,8 +29,12 @@ export function submissionOf(
 ): TaskSubmission {
   const { command = [], noop = false } = wish;
   const at = place === "" ? "" : `${place}: `;
+  const trigger = triggerWorkOf(wish, at);
   if (noop && command.length > 0) throw usageError(`${at}a noop has no command`);
-  if (!noop && command.length === 0) {
+  if (trigger !== undefined && (noop || command.length > 0)) {
+    throw usageError(`${at}a trigger has no command and is no noop`);
+  }
+  if (!noop && trigger === undefined && command.length === 0) {
     throw usageError(
       `${at}there is no command`,
       place === "" ? "write it after two dashes: remex tasks submit -- CMD ARGS..." : undefined,
@@ -50,14 +57,14 @@ export function submissionOf(
     ...(timeout === undefined
       ? {}
       : { timeout: durationFromMs(parseDurationMs(timeout, `${at}--timeout`)) }),
-    work: noop
-      ? { case: "noop", value: {} }
-      : {
-          case: "command",
-          value: { argv: [...command], env: { ...wish.env }, cwd: wish.cwd ?? "" },
-        },
+    work: trigger === undefined ? commandWorkOf(wish) : { case: "trigger", value: trigger },
   };
   return build(spec, wish.key ?? randomKey(), at);
+}
+
+function commandWorkOf({ noop, command = [], env, cwd = "" }: TaskWish): Work {
+  if (noop === true) return { case: "noop", value: {} };
+  return { case: "command", value: { argv: [...command], env: { ...env }, cwd } };
 }
 
 function build(

@@ -73,7 +73,7 @@ export function taskFacts(task: Task, nowMs: number): [string, string | undefine
     ["Reason", reasonText(task)],
     ["Key", task.idempotencyKey],
     ["Queue", spec?.queue || "default"],
-    ["Work", argv === undefined ? task.runtime : commandText(argv)],
+    ["Work", argv === undefined ? workText(task) : commandText(argv)],
     ["Working directory", work?.case === "command" ? work.value.cwd : undefined],
     ["Environment", work?.case === "command" ? pairs(work.value.env) : undefined],
     ["Required labels", pairs(spec?.requiredLabels)],
@@ -114,6 +114,25 @@ function staleText({ staleReports, wastedRunTime }: Task): string | undefined {
 function heldUntilText(task: Task, nowMs: number): string | undefined {
   if (task.state !== TaskState.HELD) return undefined;
   return momentOf(task.heldUntil, nowMs) ?? "an operator says that its agent is gone";
+}
+
+/** What is not a command, in a few words. */
+function workText({ runtime, spec }: Task): string {
+  const trigger = spec?.work.case === "trigger" ? spec.work.value.builtin?.trigger : undefined;
+  switch (trigger?.case) {
+    case "timer": {
+      const { after, every, times } = trigger.value;
+      const parts = [after && `after ${durationOf(after)}`, every && `every ${durationOf(every)}`];
+      const often = times > 0 ? `${times} times` : undefined;
+      return ["timer", ...parts, often].filter((part) => part !== undefined).join(" ");
+    }
+    case "http":
+      return `http ${trigger.value.url}`;
+    case "file":
+      return `file ${trigger.value.path}`;
+    default:
+      return runtime;
+  }
 }
 
 /** Words as a shell would take them, so that they can be tried by hand. */

@@ -16,6 +16,8 @@ export {
   type SessionId,
   type TaskSpec,
   TaskSpecSchema,
+  type TriggerWork,
+  TriggerWorkSchema,
 } from "@remex/proto/common/v1";
 export {
   type GetStatusResponse,
@@ -54,6 +56,8 @@ export {
   TaskState,
   type TaskSubmission,
   TaskSubmissionSchema,
+  type TriggerEventRecord,
+  TriggerEventRecordSchema,
 } from "@remex/proto/scheduler/v1";
 export {
   type AgentToken,
@@ -83,6 +87,7 @@ export {
   eachDeployment,
   eachOfPages,
   eachTask,
+  eachTriggerEvent,
 } from "./pages.ts";
 export { createRemexClient, type RemexClient, type RemexClientOptions } from "./remex-client.ts";
 export type { KeyProvider } from "./remex-transport.ts";

@@ -9,7 +9,7 @@ import type {
   ListAgentsRequestSchema,
   ListDeploymentsRequestSchema,
 } from "@remex/proto/registry/v1";
-import type { ListTasksRequestSchema, Task } from "@remex/proto/scheduler/v1";
+import type { ListTasksRequestSchema, Task, TriggerEventRecord } from "@remex/proto/scheduler/v1";
 import type { AgentToken, ListAgentTokensRequestSchema } from "@remex/proto/token/v1";
 import type { RemexClient } from "./remex-client.ts";
 
@@ -61,6 +61,21 @@ export function eachTask(
     const page = await client.tasks.listTasks({ ...request, pageToken });
     return { items: page.tasks, nextPageToken: page.nextPageToken };
   });
+}
+
+/** The durable events of a trigger that are kept, oldest first. */
+export async function* eachTriggerEvent(
+  client: RemexClient,
+  request: { readonly deployment: string; readonly task: string; readonly after?: bigint },
+): AsyncGenerator<TriggerEventRecord, void, undefined> {
+  let after = request.after ?? 0n;
+  for (;;) {
+    const { events } = await client.tasks.listTriggerEvents({ ...request, after });
+    yield* events;
+    const last = events.at(-1);
+    if (last === undefined) return;
+    after = last.position;
+  }
 }
 
 /** Agent tokens of a deployment, newest first, without their values. */

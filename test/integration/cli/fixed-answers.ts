@@ -167,6 +167,18 @@ export const fixedAnswers: StubAnswers = {
         { code: "declined_cannot_run", text: "agent lab-1 handed it back 12 s ago: no\u001b[2J" },
       ],
     }),
+    // The second page is empty.
+    listTriggerEvents: ({ after }) => ({
+      events: [1, 2].slice(Number(after)).map((number) => ({
+        position: BigInt(number),
+        attempt: { epoch: 1_794_000_000n, number: 9n },
+        number: BigInt(number),
+        agent: "lab-1",
+        at: ago(2.5 * minutes),
+        payload: Buffer.from(`{"firing":${number},"note":"a\u001b[2Jb"}`),
+      })),
+      total: 2n,
+    }),
   },
   agentTokens: {
     createAgentToken: ({ name, expiry }) => ({

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // `remex tasks submit` and `cancel` against scripted answers: what is sent, what is shown, how it ends.
 
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { OnLost, OutcomeKind } from "@remex/proto/common/v1";
@@ -10,7 +12,8 @@ import {
   type TaskSchema,
   TaskState,
 } from "@remex/proto/scheduler/v1";
-import { describe, test } from "vitest";
+import { describe, expect, test } from "vitest";
+import { createTempDir } from "../../kit/places.ts";
 import { type RemexOptions, runRemex } from "../../kit/remex-command.ts";
 import { type StubAnswers, type StubGateway, startStubGateway } from "../../kit/stub-gateway.ts";
 import { waitFor } from "../../kit/wait.ts";
@@ -74,6 +77,81 @@ describe("what is sent", () => {
       "
     `);
     expect(done.stderr).toBe("next: remex tasks logs t_1 --deployment lab --follow\n");
+  });
+
+  test.concurrent.each([
+    ["timer --after 5s", { case: "timer", value: { after: { seconds: 5n }, times: 0 } }],
+    [
+      "timer --every 500ms --times 3",
+      { case: "timer", value: { every: { nanos: 500_000_000 }, times: 3 } },
+    ],
+    [
+      "http --poll-url http://h/r --expect-status 200,204 --expect-body ok --header a=b --every 2s",
+      {
+        case: "http",
+        value: {
+          url: "http://h/r",
+          expectStatuses: [200, 204],
+          expectBody: "ok",
+          headers: { a: "b" },
+          every: { seconds: 2n },
+        },
+      },
+    ],
+    ["file --path /data/done", { case: "file", value: { path: "/data/done" } }],
+  ])("R1: a trigger: %s", async (options, trigger) => {
+    await using gateway = await startStubGateway(taking());
+    const args = ["--deployment", "lab", "tasks", "submit", "--trigger", ...options.split(" ")];
+    const done = await run(gateway, args);
+    expect(done.exitCode, done.stderr).toBe(0);
+    expect(submitted(gateway)[0]?.tasks[0]?.spec?.work).toMatchObject({
+      case: "trigger",
+      value: { builtin: { trigger } },
+    });
+    expect(done.stderr).toBe("next: remex tasks events t_1 --deployment lab\n");
+  });
+
+  test.concurrent("secret headers of a trigger come from a file", async ({ expect }) => {
+    await using gateway = await startStubGateway(taking());
+    await using folder = await createTempDir();
+    const file = join(folder.path, "headers.json");
+    await writeFile(file, '{"authorization":"s3cret"}');
+    const http = ["--trigger", "http", "--poll-url", "http://h/", "--secret-headers", file];
+    const done = await run(gateway, ["tasks", "submit", ...http]);
+    expect(done.exitCode, done.stderr).toBe(0);
+    const work = submitted(gateway)[0]?.tasks[0]?.spec?.work;
+    const secret = work?.case === "trigger" ? work.value.secretPayload : new Uint8Array();
+    expect(Buffer.from(secret).toString()).toBe('{"authorization":"s3cret"}');
+  });
+
+  test.concurrent.each([
+    ["--trigger timer --path /x", "--path is not for timer triggers"],
+    ["--trigger http", "http triggers need --poll-url"],
+    ["--trigger file", "file triggers need --path"],
+    ["--after 5s -- true", "--after is for triggers"],
+    ["--trigger timer --after soon", '--after: "soon" is not a duration'],
+    ["--trigger timer --after 5s -- true", "a trigger has no command"],
+    ["--trigger clock", "Allowed choices are timer, http, file"],
+    ["--trigger http --poll-url http://h/ --secret-headers /no/such", "--secret-headers"],
+    ["--trigger timer --after 5s --file batch.yaml", "--file excludes"],
+  ])("a trigger that cannot be: %s", async (options, problem) => {
+    await using gateway = await startStubGateway(taking());
+    const done = await run(gateway, ["tasks", "submit", ...options.split(" ")]);
+    expect(done.exitCode).toBe(2);
+    expect(done.stderr).toContain(problem);
+    expect(submitted(gateway)).toHaveLength(0);
+  });
+
+  test.concurrent("triggers of a batch file", async ({ expect }) => {
+    await using gateway = await startStubGateway(taking());
+    const input =
+      "- trigger: timer\n  after: 5s\n- trigger: http\n  url: http://h/\n  headers: { a: 1 }\n";
+    const done = await run(gateway, ["tasks", "submit", "--file", "-"], { input });
+    expect(done.exitCode, done.stderr).toBe(0);
+    expect(submitted(gateway)[0]?.tasks.map(({ spec }) => spec?.work)).toMatchObject([
+      { case: "trigger", value: { builtin: { trigger: { case: "timer" } } } },
+      { value: { builtin: { trigger: { case: "http", value: { headers: { a: "1" } } } } } },
+    ]);
   });
 
   test.concurrent("a random key, so that a repeated call queues the task once", async ({
@@ -146,7 +224,7 @@ describe("what is sent", () => {
     expect(done.exitCode).toBe(2);
     expect(done.stderr).toMatchInlineSnapshot(`
       "error: standard input: task 1: command must be a list of words, like ["sh", "-c", "echo hello"]: no shell takes it apart; task 2: there is no field retries; task 2: slotCost must be a whole number; task 3 must be a map
-      hint: each task may have command, noop, queue, env, cwd, timeout, priority, key, slotCost, labels, onLost, maxRetries
+      hint: each task may have command, noop, queue, env, cwd, timeout, priority, key, slotCost, labels, onLost, onCut, lostAfter, maxRetries, trigger, after, every, times, url, headers, expectStatus, expectBody, requestTimeout, path
       "
     `);
     expect(gateway.calls).toEqual([]);

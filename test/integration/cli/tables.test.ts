@@ -145,6 +145,12 @@ test.concurrent("SEC-E2: tasks, whose text cannot steer the terminal", async ({ 
     t_queued   default  queued    -      0         -         12m  -
     "
   `);
+  expect(await shown("tasks", "events", "t_trigger")).toMatchInlineSnapshot(`
+    "ATTEMPT  NUMBER  AGENT  AGE  EVENT
+    9        1       lab-1  2m   {"firing":1,"note":"a\\x1b[2Jb"}
+    9        2       lab-1  2m   {"firing":2,"note":"a\\x1b[2Jb"}
+    "
+  `);
   expect(await shown("tasks", "get", "t_failed")).toMatchInlineSnapshot(`
     "Task:               t_failed
     Deployment:         analytics

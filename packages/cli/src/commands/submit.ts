@@ -23,8 +23,9 @@ import { listTable } from "../table.ts";
 import { awaitTasks } from "../task-wait.ts";
 import { onCutWords, onLostWords, taskStateWords, wordsOf } from "../words.ts";
 import type { World } from "../world.ts";
+import { addTriggerOptions, readTriggerOptions, type TriggerOptions } from "./trigger-options.ts";
 
-interface SubmitOptions {
+interface SubmitOptions extends TriggerOptions {
   readonly queue?: string;
   readonly env?: readonly string[];
   readonly cwd?: string;
@@ -86,12 +87,15 @@ export function addSubmit(group: Command, runner: Runner): void {
       "--wait",
       "wait for the end and show progress; exit code 6 when a task did not succeed",
     );
+  addTriggerOptions(submit);
   addCommonOptions(submit, ["timeout"]);
   withExamples(
     submit,
     "remex tasks submit -- sh -c 'echo hello from $(hostname)'",
     "remex tasks submit --queue gpu --env EPOCHS=3 --timeout 2h --wait -- python train.py",
     "remex tasks submit --file batch.yaml --wait",
+    "remex tasks submit --trigger timer --after 5s",
+    "remex tasks submit --trigger http --poll-url http://service/ready --expect-status 200 --every 2s",
     "",
     "A batch file:",
     "  - command: [sh, -c, 'echo one']",
@@ -116,14 +120,16 @@ async function readSubmissions(
   options: SubmitOptions,
   world: World,
 ): Promise<TaskSubmission[]> {
-  const defaults = wishOf(options);
+  const defaults = { ...wishOf(options), ...(await readTriggerOptions(options)) };
   const randomKey = () => `cli-${randomUUID()}`;
   if (options.file === undefined) {
     const noop = options.noop ?? false;
     return [submissionOf({ ...defaults, noop, command }, "", randomKey)];
   }
-  if (command.length > 0 || options.noop === true || options.key !== undefined) {
-    throw usageError("--file excludes a command, --noop and --key", "write them into the file");
+  const { noop, key, trigger } = options;
+  if (command.length > 0 || noop === true || key !== undefined || trigger !== undefined) {
+    const problem = "--file excludes a command, --noop, --trigger and --key";
+    throw usageError(problem, "write them into the file");
   }
   const name = nameOf(options.file);
   const wishes = parseBatch(await readBatch(options.file, world), name);
@@ -205,7 +211,7 @@ async function submitAll(
     return refused.length > 0 && exitCode === exitCodes.ok ? exitCodes.failed : exitCode;
   }
   const [first] = tasks;
-  if (first !== undefined) suggestNext(call, first, single);
+  if (first !== undefined) suggestNext(call, first, single, options.trigger);
   return refused.length > 0 ? exitCodes.failed : undefined;
 }
 
@@ -232,7 +238,13 @@ function submitted(results: readonly SubmitResult[], single: boolean): Answer {
   };
 }
 
-function suggestNext(call: GatewayCall, task: string, single: boolean): void {
+function suggestNext(
+  call: GatewayCall,
+  task: string,
+  single: boolean,
+  trigger: string | undefined,
+): void {
   const { at } = call;
-  call.suggest(single ? `remex tasks logs ${task}${at} --follow` : `remex tasks list${at}`);
+  const look = trigger === undefined ? `logs ${task}${at} --follow` : `events ${task}${at}`;
+  call.suggest(single ? `remex tasks ${look}` : `remex tasks list${at}`);
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// `remex tasks`: list, get, explain, cancel; submit and logs are in files of their own.
+// `remex tasks`: list, get, explain, cancel; submit, logs and events are in files of their own.
 
 import {
   CancelResultSchema,
@@ -23,6 +23,7 @@ import { stateText, taskColumns, taskFacts } from "../task-view.ts";
 import { oneLine } from "../terminal-text.ts";
 import { taskStateWords, valueOfWord, wordsOf } from "../words.ts";
 import { addSubmit } from "./submit.ts";
+import { addEvents } from "./task-events.ts";
 import { addLogs } from "./task-logs.ts";
 
 export function addTaskCommands(program: Command, runner: Runner): void {
@@ -32,6 +33,7 @@ export function addTaskCommands(program: Command, runner: Runner): void {
   addGet(group, runner);
   addExplain(group, runner);
   addLogs(group, runner);
+  addEvents(group, runner);
   addCancel(group, runner);
 }
 
