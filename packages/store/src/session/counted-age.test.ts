@@ -217,6 +217,20 @@ describe("the agent's last registry", () => {
   });
 });
 
+describe("clocks", () => {
+  it("PROTOCOL-L3: of replicas that are long gone are forgotten, those in use are kept", async () => {
+    const session = await open();
+    await beat(session, 1, "monitor-2");
+    await fixture.sessions.expire("dep", 10, seen("monitor-2", ["registry-1"]));
+    fixture.view = seen("monitor-1", ["registry-1"], ["registry-1"]);
+    await pass(11 * fixtureLimitMs);
+    fixture.view = seen("monitor-1", ["registry-3"], ["registry-3"]);
+    await pass(11 * fixtureLimitMs);
+    const fields = await fixture.redis.hkeys("rmx:{dep}:clocks");
+    expect(fields.sort()).toEqual(["*|", "@monitor-1", "epoch", "registry-3|monitor-1"]);
+  });
+});
+
 describe("an agent that is turned away", () => {
   const turnAway = (session: SessionRef, keyDigest = fixtureFacts.keyDigest) =>
     fixture.sessions.noteTurnedAway("dep", [{ agent: "a", session, keyDigest }]);

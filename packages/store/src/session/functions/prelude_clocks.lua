@@ -97,6 +97,12 @@ local function set_lost(all, name, clock, lost)
   all.dirty[name] = true
 end
 
+-- Nobody can be left who ages by it; whoever is begins anew.
+local function forget(all, name)
+  all.by[name], all.dirty[name] = nil, nil
+  redis.call('HDEL', all.keys.clocks, name)
+end
+
 local function tick_one(all, name, clock, view)
   local registry, monitor = string.match(name, '^(.-)|(.*)$')
   local living = registry == '*' or view.living[registry]
@@ -106,10 +112,7 @@ local function tick_one(all, name, clock, view)
     if clock.lost ~= GONE then clock.zero, clock.mark = clock.count, all.now end
     set_lost(all, name, clock, GONE)
     if view.any then advance(all, name, clock, all.now - view.any) end
-    if clock.count - clock.zero > all.forget then
-      all.by[name], all.dirty[name] = nil, nil
-      redis.call('HDEL', all.keys.clocks, name)
-    end
+    if clock.count - clock.zero > all.forget then forget(all, name) end
   elseif quiet and (monitor == view.monitor or monitor == '') then
     set_lost(all, name, clock, WORKS)
     advance(all, name, clock, all.now - quiet)
@@ -117,6 +120,7 @@ local function tick_one(all, name, clock, view)
     -- Beats take another way by now: whoever hears the registry counts.
     set_lost(all, name, clock, SILENT)
     if quiet then advance(all, name, clock, all.now - quiet) end
+    if monitor ~= '' and not all.ticks[monitor] then forget(all, name) end
   elseif all.now - clock.mark >= clocks.silent_after_ms then
     set_lost(all, name, clock, SILENT)
     if all.now - clock.mark > all.gap then clock.zero = clock.count end
@@ -143,7 +147,10 @@ function clocks.tick(all, view, epoch)
   for monitor, at in pairs(all.ticks) do
     latest = math.max(latest, at)
     if monitor ~= view.monitor and math.abs(all.now - at) <= all.step then others = true end
-    if all.now - at > all.forget then redis.call('HDEL', all.keys.clocks, '@' .. monitor) end
+    if all.now - at > all.forget then
+      all.ticks[monitor] = nil
+      redis.call('HDEL', all.keys.clocks, '@' .. monitor)
+    end
   end
   if all.now < latest - clocks.backwards_ms then turned_back(all) end
   for registry, quiet in pairs(view.heard) do
