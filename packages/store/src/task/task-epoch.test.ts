@@ -165,6 +165,15 @@ describe("a new epoch", () => {
     expect(await slotsOf("a1")).toBe("0");
   });
 
+  test("PROTOCOL-D2 S3: an attempt that was confirmed is not confirmed again in quarantine", async () => {
+    const a1 = await openAgent("a1");
+    const offered = await run("a1", a1, "OFFERED");
+    expect(await confirm(world, "a1", a1, [offered])).toEqual(["confirm"]);
+    expect(await confirm(world, "a1", a1, [offered])).toEqual(["confirm"]);
+    await beginEpoch();
+    expect(await confirm(world, "a1", a1, [offered])).toEqual(["none"]);
+  });
+
   test("PROTOCOL-D2: a caller of the former epoch is refused, and so is one before the projection", async () => {
     const a1 = await openAgent("a1");
     const running = await run("a1", a1);
