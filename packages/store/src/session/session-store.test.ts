@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Proves each rule of a session's life against the functions in a real Redis.
-import { formatRef, requireRef, type SessionRef } from "@remex/domain";
+import { compareRefs, formatRef, requireRef, type SessionRef } from "@remex/domain";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import type { LeaseBeat } from "./lease-functions.ts";
 import {
@@ -162,6 +162,26 @@ describe("opening", () => {
     await fixture.sessions.leave("dep", "a", first, true);
     await fixture.redis.del("rmx:{dep}:session:a");
     expect((await open()).number).toBeGreaterThan(first.number);
+  });
+
+  it("PROTOCOL-I9 D2: a session of a new epoch is greater than all before, in a store that went back to its beginning too", async () => {
+    await open();
+    const before = await open();
+    expect(before.number).toBe(2);
+    await fixture.redis.flushdb();
+    const next = String(Number(fixture.epoch) + 1);
+    await fixture.project("dep", next);
+    fixture.setEpoch(next);
+    try {
+      await fixture.scan("dep");
+      const after = await open();
+      expect(after).toEqual({ epoch: before.epoch + 1, number: 1 });
+      expect(compareRefs(after, before)).toBeGreaterThan(0);
+      // A beat of the forgotten session tells its agent to open a new one.
+      expect(await beat(before, 9)).toMatchObject({ kind: "ended" });
+    } finally {
+      fixture.setEpoch(fixture.epoch);
+    }
   });
 
   it("PROTOCOL-D6: refuses without the deployment's configuration, PROTOCOL-D2: or of another epoch", async () => {
