@@ -37,6 +37,7 @@ export type Said =
       readonly id: string;
       readonly attempt: string;
       readonly number: number;
+      readonly known: number;
       readonly payload: Uint8Array;
     }
   | ({ readonly kind: "inventory" } & StatedInventory);
@@ -77,7 +78,8 @@ export function readSaid({ event }: AgentEvent): Said | undefined {
       const { task: id, payload } = event.value;
       const number = Number(event.value.number);
       if (attempt === undefined || !Number.isSafeInteger(number) || number < 1) return undefined;
-      return { kind: "event", id, attempt, number, payload };
+      const known = Math.min(Number(event.value.knownDurable), number - 1);
+      return { kind: "event", id, attempt, number, known, payload };
     }
     case "inventory": {
       const stated = readInventory(event.value);

@@ -84,8 +84,8 @@ export class TurnBatch {
         this.#addReport(to, name, said.report);
         return;
       case "event": {
-        const { id, attempt, number, payload } = said;
-        const item = { id, attempt, number, payload };
+        const { id, attempt, number, known, payload } = said;
+        const item = { id, attempt, number, known, payload };
         const group = this.events.get(name);
         if (group) group.events.push(item);
         else this.events.set(name, { to, agent, session, events: [item] });

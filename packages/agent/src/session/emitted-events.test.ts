@@ -57,7 +57,9 @@ describe("an event", () => {
     expect(numbersOf(rig.wait(1))).toEqual([1n]);
     rig.emitted("t_a", 2);
     answer(rig, 1);
-    expect(numbersOf(rig.wait(1_000))).toEqual([2n]);
+    const again = rig.wait(1_000);
+    expect(numbersOf(again)).toEqual([2n]);
+    expect(saidOf(again, "triggerEvent")?.knownDurable).toBe(1n);
   });
 
   it("PROTOCOL-G3: waits while there is no stream, and leaves on the next one", () => {

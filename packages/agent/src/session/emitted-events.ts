@@ -50,8 +50,9 @@ function sendOne(turn: Turn, emitted: EmittedEvents): void {
   if (state.connection.kind !== "online" || state.session === undefined) return;
   if (!leaseValid(state.lease, nowMs)) return;
   emitted.dueAtMs = nowMs + againMs;
+  const knownDurable = BigInt((emitted.events[0]?.number ?? 1) - 1);
   for (const { number, payload } of emitted.events) {
-    const value = { ...wireName(emitted), number: BigInt(number), payload };
+    const value = { ...wireName(emitted), number: BigInt(number), payload, knownDurable };
     say(turn, { case: "triggerEvent", value });
   }
 }

@@ -14,6 +14,8 @@ export interface EventItem {
   readonly id: string;
   readonly attempt: string;
   readonly number: number;
+  /** Greatest number that its agent was told is durable. */
+  readonly known: number;
   readonly payload: Uint8Array;
 }
 
@@ -34,7 +36,13 @@ export const noteTriggerEvents = taskFunction<
       groups.map(({ agent, session, events }) => [
         agent,
         session,
-        events.map(({ id, attempt, number, payload }) => [id, attempt, number, payload.length]),
+        events.map((event) => [
+          event.id,
+          event.attempt,
+          event.number,
+          event.payload.length,
+          event.known,
+        ]),
       ]),
     ),
     Buffer.concat(groups.flatMap(({ events }) => events.map(({ payload }) => payload))),

@@ -1435,6 +1435,14 @@ export declare type TriggerEvent = Message<"remex.agent.v1.TriggerEvent"> & {
    * @generated from field: bytes payload = 4;
    */
   payload: Uint8Array;
+
+  /**
+   * Greatest number of the attempt that the agent was told is durable: it has the events up to it no
+   * more. A store that has lost them goes on after it. Zero means none.
+   *
+   * @generated from field: uint64 known_durable = 5;
+   */
+  knownDurable: bigint;
 };
 
 /**
@@ -1473,6 +1481,14 @@ export declare type TriggerEventJson = {
    * @generated from field: bytes payload = 4;
    */
   payload?: string;
+
+  /**
+   * Greatest number of the attempt that the agent was told is durable: it has the events up to it no
+   * more. A store that has lost them goes on after it. Zero means none.
+   *
+   * @generated from field: uint64 known_durable = 5;
+   */
+  knownDurable?: string;
 };
 
 /**
