@@ -115,9 +115,9 @@ const until = async (done: () => boolean): Promise<void> => {
 /** Lets time pass for the store and the monitor, scan by scan. */
 async function pass(ms: number): Promise<void> {
   await monitor.scanOnce();
-  for (let left = ms; left > 0; left -= 2_500) {
-    store.nowMs += Math.min(left, 2_500);
-    await clock.advance(Math.min(left, 2_500));
+  for (let left = ms; left > 0; left -= 250) {
+    store.nowMs += 250;
+    await clock.advance(250);
     await monitor.scanOnce();
   }
 }

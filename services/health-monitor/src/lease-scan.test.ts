@@ -44,7 +44,7 @@ class World {
 }
 
 describe("a scan", () => {
-  it("PROTOCOL-L3: says which look is its first at a deployment, and what it hears", async () => {
+  it("PROTOCOL-L3: says which look is its first at a deployment, how long ago the last one was, and what it hears", async () => {
     const world = new World(["one", "two"]);
     await world.after(0);
     await world.after(250);
@@ -52,8 +52,8 @@ describe("a scan", () => {
     expect(world.views).toEqual([
       ["one", { ...view, first: true }],
       ["two", { ...view, first: true }],
-      ["one", { ...view, first: false }],
-      ["two", { ...view, first: false }],
+      ["one", { ...view, first: false, sinceMs: 250 }],
+      ["two", { ...view, first: false, sinceMs: 250 }],
     ]);
   });
 
@@ -69,8 +69,17 @@ describe("a scan", () => {
     world.reply = good;
     await world.after(250);
     await world.after(250);
-    expect(world.views.map(([, { first }]) => first)).toEqual([true, true, true, false]);
-    expect(world.failures).toHaveLength(1);
+    world.reply = () => {
+      throw new Error("away");
+    };
+    await world.after(250);
+    world.reply = good;
+    await world.after(250);
+    expect(world.views.map(([, { first }]) => first)).toEqual([
+      ...[true, true, true, false, false, false],
+    ]);
+    expect(world.views.at(-1)?.[1].sinceMs).toBe(500);
+    expect(world.failures).toHaveLength(2);
   });
 
   it("PROTOCOL-T2: a jump of the store's clock is told, ahead and back", async () => {

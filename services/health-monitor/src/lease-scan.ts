@@ -44,7 +44,8 @@ type Scanned = Extract<ExpireReply, { kind: "scanned" }>;
 
 export function createLeaseScan(deps: LeaseScanDeps): LeaseScan {
   const { clock } = deps;
-  const known = new Set<string>();
+  /** When the last look at each deployment that was answered had been sent. */
+  const lookedAtMs = new Map<string, number>();
   let reading: StoreClockReading | undefined;
   let cancel: CancelTimer | undefined;
   let scanning: Promise<void> | undefined;
@@ -58,12 +59,16 @@ export function createLeaseScan(deps: LeaseScanDeps): LeaseScan {
 
   async function expire(deployment: string): Promise<Scanned | undefined> {
     const seen = await deps.look();
-    const view = { ...seen, first: !known.has(deployment) };
     const sentAtMs = clock.nowMs();
+    const lastAtMs = lookedAtMs.get(deployment);
+    const view =
+      lastAtMs === undefined
+        ? { ...seen, first: true }
+        : { ...seen, first: false, sinceMs: Math.round(sentAtMs - lastAtMs) };
     const reply = await deps.expire(deployment, scanRows, view);
     // Without its configuration in force nothing is judged (D2, D6); its owner projects it again.
     if (reply.kind === "refused") return undefined;
-    known.add(deployment);
+    lookedAtMs.set(deployment, sentAtMs);
     // Readings of calls that ran side by side are in no order; the one sent last is the newest.
     if (reading === undefined || sentAtMs >= reading.sentAtMs) {
       noteClock({ storeMs: reply.nowMs, sentAtMs, answeredAtMs: clock.nowMs() });

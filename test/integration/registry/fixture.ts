@@ -121,7 +121,13 @@ export async function startFixture(change: Partial<RegistryDeps> = {}): Promise<
   const readiness = createReadiness();
   const metrics = createMetrics({ withProcess: false });
   const monitor = createHealthMonitor({
-    ...{ replica: "monitor-1", sessions, clock, log, metrics },
+    ...{ replica: "monitor-1", clock, log, metrics },
+    // A test that sets the store's time by hand would have it jump against the monitor's clock.
+    sessions: {
+      ...sessions,
+      expire: (deployment, rows, { sinceMs: _sinceMs, ...view }) =>
+        sessions.expire(deployment, rows, view),
+    },
     listDeployments: deployments.list,
     listReplicas: async (role) => [{ replica: `${role}-1` }],
     epoch: cell.current,

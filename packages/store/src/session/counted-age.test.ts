@@ -122,6 +122,25 @@ describe("the monitor and the store", () => {
     expect(await untilFailed()).toBe(fixtureLimitMs);
   });
 
+  it("PROTOCOL-T2: a jump ahead that is no gap does not count either, by the monitor's own clock", async () => {
+    await beat(await open(), 1);
+    const byOwnClock = async () => {
+      gap(250);
+      const view = { ...fixture.view, sinceMs: 250 };
+      const reply = await fixture.sessions.expire("dep", 10, view);
+      return reply.kind === "scanned" ? failures([...reply.verdicts]) : 0;
+    };
+    let passed = 0;
+    let failed = 0;
+    while (failed === 0 && passed < 2 * fixtureLimitMs) {
+      // Every fifth look finds Redis TIME 2 s ahead: half as fast again as time passes.
+      if (passed % 1_250 === 0) fixture.nowMs += 2_000;
+      failed = await byOwnClock();
+      passed += 250;
+    }
+    expect(passed).toBeGreaterThanOrEqual(fixtureLimitMs);
+  });
+
   it("PROTOCOL-T2: after a jump back agents are judged as before, by counted time", async () => {
     await beat(await open(), 1);
     await pass(10_000);

@@ -54,6 +54,8 @@ export interface MonitorView {
   readonly monitor: string;
   /** True at its first look at this deployment since its start. */
   readonly first: boolean;
+  /** Time since its last look at this deployment that was answered, by its own clock. */
+  readonly sinceMs?: number;
   /** Registries that it hears, each with the time since it last did, in ms. */
   readonly heard: Readonly<Record<string, number>>;
   /** Registries whose record has not expired. */

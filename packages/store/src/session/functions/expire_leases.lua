@@ -7,8 +7,9 @@
 -- ARGV[1] epoch         string  epoch that the caller knows
 -- ARGV[2] now           string  milliseconds, or empty for Redis TIME
 -- ARGV[3] rows          number  most agents to judge in this call
--- ARGV[4] view          JSON    {monitor, first: its first look since its start, heard: {registry: ms
---                               since it was heard}, living: [registry whose record has not expired]}
+-- ARGV[4] view          JSON    {monitor, first: its first look since its start, sinceMs?: since its last
+--                               look, by its own clock, heard: {registry: ms since it was heard},
+--                               living: [registry whose record has not expired]}
 -- Returns JSON: {kind: refused, reason}
 --   | {kind: scanned, nowMs, more, verdicts: [{agent, session, health, reason}], brakes: [{scope,
 --   engagedAtMs, base, budget, members, ended, suspects, extraMs, released}]}

@@ -11,8 +11,9 @@ session.clocks = clocks
 -- replica's record expires after as long.
 clocks.silent_after_ms = 10000
 local WORKS, SILENT, GONE = 0, 1, 2
--- Redis TIME that is behind what was seen before by more than this was set back.
-clocks.backwards_ms = 1000
+-- Redis TIME that moved by so much more than the monitor's own clock jumped, and one that is behind what
+-- was seen before by more than this was set back.
+clocks.jump_ms = 1000
 
 -- The longest step between two marks that counts; what is longer is a gap.
 local function step_of(heartbeat)
@@ -140,8 +141,19 @@ local function turned_back(all)
   redis.call('ZUNIONSTORE', all.keys.due, 1, all.keys.leases, 'WEIGHTS', 0)
 end
 
--- One look of a monitor. `view`: {monitor, first, heard: registry -> ms since it was heard, living:
--- registries whose record has not expired}.
+-- Redis TIME went ahead of the clock of the monitor that looks: the step to here proves nothing.
+local function jumped_ahead(all, view)
+  local last = all.ticks[view.monitor]
+  if not last or not view.sinceMs or all.now - last - view.sinceMs <= clocks.jump_ms then return end
+  for name, clock in pairs(all.by) do
+    if all.now - last > all.gap then clock.zero = clock.count end
+    clock.mark = all.now
+    all.dirty[name] = true
+  end
+end
+
+-- One look of a monitor. `view`: {monitor, first, sinceMs: since its last look, by its own clock, heard:
+-- registry -> ms since it was heard, living: registries whose record has not expired}.
 function clocks.tick(all, view, epoch)
   local latest, others = 0, false
   for monitor, at in pairs(all.ticks) do
@@ -152,7 +164,8 @@ function clocks.tick(all, view, epoch)
       redis.call('HDEL', all.keys.clocks, '@' .. monitor)
     end
   end
-  if all.now < latest - clocks.backwards_ms then turned_back(all) end
+  if all.now < latest - clocks.jump_ms then turned_back(all) end
+  jumped_ahead(all, view)
   for registry, quiet in pairs(view.heard) do
     clocks.ensure(all, registry .. '|' .. view.monitor)
     if view.living[registry] then view.any = math.min(view.any or quiet, quiet) end
