@@ -270,6 +270,11 @@ export const failures = {
     "failed_precondition",
     "attempt {attempt} of task {task} is not current or not held by this session",
   ),
+  attempt_unsettled: failure(
+    "unavailable",
+    "whether attempt {attempt} of task {task} is current is not known yet: its agent's inventory is not judged; try again",
+    "retry",
+  ),
   airflow_api_missing: failure(
     "failed_precondition",
     "deployment {deployment} has no Airflow API; set it with `remex deployments update {deployment} --airflow-api-url URL`",

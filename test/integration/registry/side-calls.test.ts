@@ -36,6 +36,7 @@ interface HeadInit {
 
 const attempt = { epoch: 1n, number: 1n };
 const attempts = new Map<string, AttemptRow>();
+let quarantined = false;
 let fixture: Fixture;
 let api: Server;
 let answer: Answer;
@@ -52,7 +53,7 @@ beforeAll(async () => {
   await new Promise<void>((resolve) => api.listen(0, "127.0.0.1", resolve));
   apiUrl = `http://127.0.0.1:${(api.address() as AddressInfo).port}`;
   fixture = await startFixture({
-    tasks: { readAttempt: async ({ id }) => attempts.get(id) ?? { kind: "unknown" } },
+    tasks: { readAttempt: async ({ id }) => attempts.get(id) ?? { kind: "unknown", quarantined } },
   });
   await fixture.project({ revision: 2, airflowApiUrl: apiUrl });
   const { routes } = fixture.registry;
@@ -78,7 +79,7 @@ function rowOf(change: Partial<AttemptRow>): AttemptRow {
   const session = `${welcome.session?.epoch}.${welcome.session?.number}`;
   return {
     ...{ kind: "attempt", state: "ASSIGNED", attempt: "1.1", stage: "STARTED" },
-    ...{ agent: name, session },
+    ...{ agent: name, session, quarantined: false },
     ...change,
   } as AttemptRow;
 }
@@ -196,13 +197,38 @@ describe("Forward", () => {
     ["that is only offered", { stage: "OFFERED" }],
     ["that has ended", { state: "SUCCEEDED" }],
     ["of another agent", { agent: "other" }],
-    ["of another session", { session: "1.1" }],
+    ["of a later session", { session: "9999999999.1" }],
   ] as const)("PROTOCOL-E1 I21: a call %s is refused", async (_, change) => {
     attempts.set("t1", rowOf(change as Partial<AttemptRow>));
     expect(await refusalOf(forward({}))).toMatchObject({
       code: "attempt_not_current",
       connectCode: "failed_precondition",
     });
+  });
+
+  it.each([
+    ["of an earlier session of the same agent", { session: "1.1" }],
+    ["that is held for its agent", { state: "HELD" }],
+    ["that an older attempt stands for, in quarantine", { attempt: "1.2", quarantined: true }],
+    ["that was voided, in quarantine", { state: "QUEUED", quarantined: true }],
+  ] as const)(
+    "PROTOCOL-E1 D2 R32: a call %s is told to come back, since 409 would end work that may go on",
+    async (_, change) => {
+      attempts.set("t1", rowOf(change as Partial<AttemptRow>));
+      expect(await refusalOf(forward({}))).toMatchObject({
+        code: "attempt_unsettled",
+        connectCode: "unavailable",
+        retryable: true,
+      });
+    },
+  );
+
+  it("PROTOCOL-E1 D2: a task that a wiped store does not know yet is no reason to end it, one that is unknown afterwards is", async () => {
+    attempts.delete("t1");
+    quarantined = true;
+    expect(await refusalOf(forward({}))).toMatchObject({ code: "attempt_unsettled" });
+    quarantined = false;
+    expect(await refusalOf(forward({}))).toMatchObject({ code: "attempt_not_current" });
   });
 
   it("SEC-T11: a wrong key is refused, and a call without one", async () => {

@@ -230,19 +230,23 @@ export interface AttemptRow {
   readonly stage: AttemptStageName | "";
   readonly agent: string;
   readonly session: string;
+  /** True after a loss of the store, while agents may still bring a newer attempt (D2). */
+  readonly quarantined: boolean;
 }
 
 export const readAttempt = taskFunction<
   TaskCall & { readonly id: string },
-  AttemptRow | { readonly kind: "unknown" }
+  AttemptRow | { readonly kind: "unknown"; readonly quarantined: boolean }
 >({
   name: "read_attempt_v1",
   args: ({ id }) => [id],
   parse: (reply) => {
-    const [state, attempt, stage, agent, session] = listOf(reply).map(textOf);
-    if (state === undefined) return { kind: "unknown" };
+    const [quarantine, state = "", attempt, stage, agent, session] = listOf(reply).map(textOf);
+    const quarantined = quarantine === "1";
+    if (state === "") return { kind: "unknown", quarantined };
     return {
       kind: "attempt",
+      quarantined,
       state: state as TaskStateName,
       attempt: attempt ?? "",
       stage: (stage ?? "") as AttemptStageName | "",

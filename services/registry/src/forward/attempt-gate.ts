@@ -1,6 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // Lets only calls of attempts through that are current and held by the caller's session (PROTOCOL E1).
-import { formatRef, refFromWire, remexError, type WireRef } from "@remex/domain";
+import {
+  compareRefs,
+  formatRef,
+  refFromWire,
+  remexError,
+  requireRef,
+  type WireRef,
+} from "@remex/domain";
 import type { Clock } from "@remex/runtime";
 import type { TaskStore } from "@remex/store";
 import type { SideCaller } from "../session/side-calls.ts";
@@ -10,7 +17,7 @@ export interface AttemptGateDeps {
   readonly clock: Clock;
 }
 
-/** Resolves when the call may pass; rejects with `attempt_not_current` when it may not. */
+/** Resolves when the call may pass; rejects with `attempt_not_current`, or `attempt_unsettled` for "not yet". */
 export type AttemptGate = (
   caller: SideCaller,
   task: string,
@@ -32,18 +39,40 @@ export function createAttemptGate(deps: AttemptGateDeps): AttemptGate {
     const name = `${deployment}/${agent}/${session}/${task}/${attempt}`;
     if ((believed.get(name) ?? 0) > deps.clock.nowMs()) return;
     const row = await deps.tasks.readAttempt({ deployment, id: task });
-    const current =
-      row.kind === "attempt" &&
-      row.state === "ASSIGNED" &&
-      (row.stage === "CONFIRMED" || row.stage === "STARTED") &&
-      row.attempt === attempt &&
-      row.agent === agent &&
-      row.session === session;
-    if (!current) {
+    if (row.kind === "refused") throw remexError("settings_not_in_effect", { deployment });
+    const standing = standingOf(row, { agent, session, attempt });
+    if (standing !== "current") {
       believed.delete(name);
-      throw remexError("attempt_not_current", { attempt: attempt || "none", task });
+      const code = standing === "unsettled" ? "attempt_unsettled" : "attempt_not_current";
+      throw remexError(code, { attempt: attempt || "none", task });
     }
     if (believed.size >= mostBelieved) believed.clear();
     believed.set(name, deps.clock.nowMs() + believedMs);
   };
+}
+
+type Row = Exclude<Awaited<ReturnType<TaskStore["readAttempt"]>>, { kind: "refused" }>;
+
+interface Claim {
+  readonly agent: string;
+  readonly session: string;
+  readonly attempt: string;
+}
+
+/**
+ * "not_current" ends the task's work, so it is said only when that is certain. An agent in a new session is
+ * bound to its attempts by its inventory, and in quarantine the store may not know of a newer one (D2).
+ */
+function standingOf(row: Row, claim: Claim): "current" | "unsettled" | "not_current" {
+  const unknown = row.quarantined ? "unsettled" : "not_current";
+  if (row.kind === "unknown") return unknown;
+  if (row.attempt !== claim.attempt || row.agent !== claim.agent) return unknown;
+  // Held work is bound again by the inventory that its agent has said with its hello (H1).
+  if (row.state === "HELD") return "unsettled";
+  const running = row.stage === "CONFIRMED" || row.stage === "STARTED";
+  if (row.state !== "ASSIGNED" || !running) return unknown;
+  if (row.session === claim.session) return "current";
+  return compareRefs(requireRef(row.session), requireRef(claim.session)) < 0
+    ? "unsettled"
+    : "not_current";
 }
