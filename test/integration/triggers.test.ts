@@ -173,6 +173,26 @@ describe("triggerers with the process runner", () => {
     }
   });
 
+  test("PROTOCOL-O2: a triggerer told to end hands its triggers over at once, at no cost in retries, and leaves", async () => {
+    const leaving = await triggerer("triggerer-7");
+    await using _leaving = leaving;
+    const endless = await operator.submit(timer(10, 50));
+    await operator.until(endless, started, "the start of the timer");
+    await using _heir = await triggerer("triggerer-8");
+    await untilHealthy("triggerer-8");
+    leaving.program.signal("SIGTERM");
+    expect(await leaving.program.ended).toBe(0);
+    const taken = await operator.until(
+      endless,
+      (task) => started(task) && task.attempt?.agent === "triggerer-8",
+      "the takeover",
+    );
+    expect(taken).toMatchObject({ retries: 0, recoveries: 1 });
+    await operator.tasks.cancelTasks({ deployment, tasks: [endless] });
+    expect(await operator.untilEnded(endless)).toMatchObject({ state: TaskState.CANCELED });
+    expect(await expectEachOnce(endless)).toBeGreaterThan(0);
+  });
+
   test("R20 R22 PROTOCOL-G3: of two triggerers one is killed and one stands still: their triggers are taken over, each event is there once, every trigger ends", async () => {
     const doomed = await triggerer("triggerer-3");
     await using _doomed = doomed;

@@ -4,7 +4,13 @@
 import { readConfig, Secret } from "@remex/runtime";
 import { describe, expect, it } from "vitest";
 import packageJson from "../package.json" with { type: "json" };
-import { type AgentConfig, agentSettings, crossProblems, nameFromHost } from "./config.ts";
+import {
+  type AgentConfig,
+  agentSettings,
+  crossProblems,
+  drainDeadlineOf,
+  nameFromHost,
+} from "./config.ts";
 import { softwareVersion } from "./software-version.ts";
 
 const program = { name: "remex-agent", description: "test" };
@@ -79,6 +85,18 @@ describe("the agent's settings", () => {
   it("R1: a triggerer goes with the process runtime, which has the built-in triggers", () => {
     expect(crossProblems(configOf("--kind", "triggerer"), token)).toEqual([]);
   });
+
+  it.each([
+    ["worker", undefined, undefined],
+    ["triggerer", undefined, 0],
+    ["triggerer", 5_000, 5_000],
+  ] as const)(
+    "PROTOCOL-O2: a %s told to end gives what runs %s ms",
+    (kind, drainDeadline, deadlineMs) => {
+      const config = drainDeadline === undefined ? { kind } : { kind, drainDeadline };
+      expect(drainDeadlineOf({ drainDeadline: undefined, ...config })).toBe(deadlineMs);
+    },
+  );
 
   it("do not take two tokens", () => {
     expect(crossProblems(configOf("--token-file", "/t"), token)).toHaveLength(1);

@@ -171,7 +171,7 @@ export const agentSettings = {
     shownDefault: "127.0.0.1 and a free port",
   },
   drainDeadline: {
-    help: "after SIGTERM, how long running tasks may go on before they are stopped; absent: without end",
+    help: "after SIGTERM, how long running tasks may go on before they are stopped; absent: a worker's without end, a triggerer's are handed over at once",
     argument: "duration",
     schema: durationSetting.optional(),
   },
@@ -184,6 +184,16 @@ export const agentSettings = {
 } as const satisfies Record<string, Setting>;
 
 export type AgentConfig = Config<typeof agentSettings>;
+
+/**
+ * How long what runs may go on after SIGTERM. A trigger may wait for ever, and is taken over at no cost.
+ */
+export function drainDeadlineOf({
+  kind,
+  drainDeadline,
+}: Pick<AgentConfig, "kind" | "drainDeadline">): number | undefined {
+  return drainDeadline ?? (kind === "triggerer" ? 0 : undefined);
+}
 
 /** What single settings cannot say: which of them go together. */
 export function crossProblems(config: AgentConfig, environmentToken: Secret | undefined): string[] {

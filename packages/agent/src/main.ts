@@ -20,7 +20,7 @@ import {
   startLocalServer,
 } from "@remex/runtime";
 import { type GrpcChannel, grpcChannelFor } from "@remex/transport";
-import { type AgentConfig, agentSettings, crossProblems } from "./config.ts";
+import { type AgentConfig, agentSettings, crossProblems, drainDeadlineOf } from "./config.ts";
 import { CallBook } from "./calls/call-book.ts";
 import { shortSocketPath } from "./contract/socket-path.ts";
 import { Agent } from "./shell/agent.ts";
@@ -237,7 +237,7 @@ let signals = 0;
 
 function onSignal(signal: string): void {
   signals += 1;
-  if (signals === 1) agent.drain(signal, config.drainDeadline);
+  if (signals === 1) agent.drain(signal, drainDeadlineOf(config));
   else if (signals === 2) {
     log.warn({ reason: signal }, "second signal: running tasks are stopped");
     agent.stopWork(signal);
