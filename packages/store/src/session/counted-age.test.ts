@@ -246,7 +246,7 @@ describe("clocks", () => {
     fixture.view = seen("monitor-1", ["registry-3"], ["registry-3"]);
     await pass(11 * fixtureLimitMs);
     const fields = await fixture.redis.hkeys("rmx:{dep}:clocks");
-    expect(fields.sort()).toEqual(["*|", "@monitor-1", "epoch", "registry-3|monitor-1"]);
+    expect(fields.sort()).toEqual(["#1", "*|", "@monitor-1", "epoch", "registry-3|monitor-1"]);
   });
 });
 

@@ -80,10 +80,28 @@ describe("while the interval changes", () => {
     expect(await untilFailed()).toBe(30_000);
   });
 
-  it("PROTOCOL-T4: a beat that echoes neither the newest version nor one after it changes nothing", async () => {
+  // Once the second change was in force before any beat had echoed the first: such an agent then held a
+  // lease of 40 s in a session that was judged by 30 s.
+  it("PROTOCOL-T4 I8: an interval that came and went meanwhile holds for an agent that echoes it", async () => {
     const session = await open();
+    await change(20_000, 2);
+    await fixture.scan("dep");
     await change(4_000, 3);
     await beat(session, 1, 2);
+    expect(await untilFailed()).toBe(60_000);
+  });
+
+  it("PROTOCOL-T4 I8: an agent that echoes a version that nobody remembers is judged by the longest", async () => {
+    const session = await open();
+    await change(4_000, 40);
+    await beat(session, 1, 2);
+    expect(await untilFailed()).toBe(180_000);
+  });
+
+  it("PROTOCOL-T4: an agent that echoes none is judged by what it was welcomed with", async () => {
+    const session = await open();
+    await change(4_000, 2);
+    await beat(session, 1, 0);
     expect(await untilFailed()).toBe(30_000);
   });
 });

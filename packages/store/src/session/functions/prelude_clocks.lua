@@ -3,7 +3,8 @@
 -- seen from this store. `<registry>|<monitor>` is the clock of agents whose last beat took that way,
 -- `<registry>|` of those that have not beaten since their stream came up, `*|` of the deployment.
 -- A clock is {mark: instant up to which it has counted, count, zero: ages begin here at the earliest,
--- lost: whether its way is}. `@<monitor>` is the last scan of a monitor.
+-- lost: whether its way is}. `@<monitor>` is the last scan of a monitor, `#<version>` the interval of a
+-- version of the settings (T4).
 local clocks = {}
 session.clocks = clocks
 
@@ -11,6 +12,10 @@ session.clocks = clocks
 -- replica's record expires after as long.
 clocks.silent_after_ms = 10000
 local WORKS, SILENT, GONE = 0, 1, 2
+-- How many older versions of the interval are remembered; an agent that names an older one still is
+-- taken to judge by the longest that there can be.
+clocks.versions_kept = 20
+clocks.longest_interval_ms = 60000
 -- Redis TIME that moved by so much more than the monitor's own clock jumped, and one that is behind what
 -- was seen before by more than this was set back.
 clocks.jump_ms = 1000
@@ -22,7 +27,8 @@ end
 
 function clocks.load(keys, now, limits)
   local all = { keys = keys, now = now, gap = limits.heartbeat, step = step_of(limits.heartbeat),
-    forget = 10 * limits.failed, by = {}, ticks = {}, dirty = {} }
+    forget = 10 * limits.failed, by = {}, ticks = {}, intervals = {}, dirty = {},
+    version = limits.interval_version }
   local flat = redis.call('HGETALL', keys.clocks)
   for index = 1, #flat, 2 do
     local name, text = flat[index], flat[index + 1]
@@ -30,6 +36,8 @@ function clocks.load(keys, now, limits)
       all.epoch = text
     elseif string.sub(name, 1, 1) == '@' then
       all.ticks[string.sub(name, 2)] = tonumber(text)
+    elseif string.sub(name, 1, 1) == '#' then
+      all.intervals[tonumber(string.sub(name, 2))] = tonumber(text)
     else
       local mark, count, zero, lost = string.match(text, '^(%-?%d+) (%-?%d+) (%-?%d+) (%d)$')
       all.by[name] = { mark = tonumber(mark), count = tonumber(count), zero = tonumber(zero),
@@ -49,6 +57,12 @@ function clocks.save(all)
   end
   all.dirty = {}
   if #fields > 0 then redis.call('HSET', all.keys.clocks, unpack(fields)) end
+end
+
+-- The interval that an agent judges by once a beat that echoes `version` is acknowledged.
+function clocks.interval_of(all, limits, version)
+  if version == limits.interval_version then return limits.heartbeat end
+  return all.intervals[version] or clocks.longest_interval_ms
 end
 
 -- A clock that begins now where there is none.
@@ -186,5 +200,11 @@ function clocks.tick(all, view, epoch)
     tick_one(all, name, clock, view)
   end
   clocks.save(all)
-  redis.call('HSET', all.keys.clocks, '@' .. view.monitor, all.now, 'epoch', epoch)
+  redis.call('HSET', all.keys.clocks, '@' .. view.monitor, all.now, 'epoch', epoch,
+    '#' .. string.format('%d', all.version), all.gap)
+  for version in pairs(all.intervals) do
+    if version < all.version - clocks.versions_kept then
+      redis.call('HDEL', all.keys.clocks, '#' .. string.format('%d', version))
+    end
+  end
 end

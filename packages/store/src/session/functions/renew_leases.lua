@@ -62,9 +62,11 @@ local function renew(beat)
       'loopTurns', string.format('%d', beat.loopTurns), 'runnerState', beat.runnerState,
       'slotsUsed', beat.slotsUsed, 'clock', way, 'countAt', string.format('%d', reading))
     if row.turnedMs then redis.call('HDEL', key, 'turnedMs', 'turnedUntil') end
-    if beat.intervalVersion == limits.interval_version and tonumber(row.echoVersion) ~= beat.intervalVersion then
-      redis.call('HSET', key, 'echoVersion', beat.intervalVersion, 'echoHeartbeatMs', limits.heartbeat)
-      own = limits
+    local echoed = tonumber(beat.intervalVersion or 0)
+    if echoed > 0 and tonumber(row.echoVersion) ~= echoed then
+      row.echoVersion, row.echoHeartbeatMs = echoed, session.clocks.interval_of(all, limits, echoed)
+      redis.call('HSET', key, 'echoVersion', echoed, 'echoHeartbeatMs', row.echoHeartbeatMs)
+      own = session.limits_of(limits, row)
     end
     session.brake.free(keys, beat.agent, row)
     for field, value in pairs(beat.facts or {}) do redis.call('HSET', key, field, value) end
