@@ -107,6 +107,26 @@ describe("an event", () => {
     expect(new Rig().online().emitted("t_b", 1)).toEqual([]);
   });
 
+  it("of many triggers at once leaves over several turns, so that no stream is cut for what waits", () => {
+    const rig = new Rig(100).online();
+    const names = Array.from({ length: 20 }, (_, i) => `t_${i}`);
+    for (const task of names) {
+      rig.trigger(task);
+      rig.confirm(task);
+      rig.started(task);
+    }
+    rig.cut();
+    const payload = new Uint8Array(200_000);
+    for (const task of names) {
+      rig.take({ kind: "attemptEmitted", task, attempt: attempt(1), number: 1, payload });
+    }
+    rig.dial();
+    expect(numbersOf(rig.welcome(true))).toHaveLength(6);
+    expect(numbersOf(rig.wait(100))).toHaveLength(6);
+    expect(numbersOf(rig.wait(100))).toHaveLength(6);
+    expect(numbersOf(rig.wait(100))).toHaveLength(2);
+  });
+
   it("beyond the sixteen that may be unanswered stops its trigger", () => {
     const rig = running();
     for (let number = 1; number <= 16; number++) rig.emitted("t_a", number);

@@ -33,28 +33,38 @@ export function noteEmitted(
   sendEvents(turn, false);
 }
 
+/**
+ * Many triggers may have much to say when a stream opens: what one turn does not send is due at the next one,
+ * so that the stream's queue never overflows and is cut, again and again.
+ */
+const mostBytesPerTurn = 1_048_576;
+
 /** Sends the events that are due; all of them when `all` (a stream has just opened). */
 export function sendEvents(turn: Turn, all: boolean): void {
   const { state, nowMs } = turn;
   if (state.emitted.size === 0) return;
+  let bytes = 0;
   for (const [key, emitted] of state.emitted) {
     // An attempt that is over begins anew elsewhere, and its events with it.
     if (state.held.get(key)?.stage.kind !== "started") state.emitted.delete(key);
-    else if (all || nowMs >= emitted.dueAtMs) sendOne(turn, emitted);
+    else if ((all || nowMs >= emitted.dueAtMs) && bytes < mostBytesPerTurn) {
+      bytes += sendOne(turn, emitted);
+    }
   }
 }
 
-/** I11: nothing leaves without a valid lease. */
-function sendOne(turn: Turn, emitted: EmittedEvents): void {
+/** I11: nothing leaves without a valid lease. Gives the bytes that it sent. */
+function sendOne(turn: Turn, emitted: EmittedEvents): number {
   const { state, nowMs } = turn;
-  if (state.connection.kind !== "online" || state.session === undefined) return;
-  if (!leaseValid(state.lease, nowMs)) return;
+  if (state.connection.kind !== "online" || state.session === undefined) return 0;
+  if (!leaseValid(state.lease, nowMs)) return 0;
   emitted.dueAtMs = nowMs + againMs;
   const knownDurable = BigInt((emitted.events[0]?.number ?? 1) - 1);
   for (const { number, payload } of emitted.events) {
     const value = { ...wireName(emitted), number: BigInt(number), payload, knownDurable };
     say(turn, { case: "triggerEvent", value });
   }
+  return emitted.events.reduce((sum, { payload }) => sum + payload.length, 0);
 }
 
 /** What is durable is dropped here and told to the runner; a refusal means that the attempt is not current (C5). */

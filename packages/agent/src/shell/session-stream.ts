@@ -74,8 +74,15 @@ export class SessionStream {
   }
 
   send(event: AgentEvent): void {
+    const bytes = roughBytesOf(event);
+    if (bytes > heavyBytes) {
+      // By itself, since frames are split by the weight of what was handed over together, on average.
+      this.#handOver();
+      this.#writer.send([event], bytes);
+      return;
+    }
     this.#waiting.push(event);
-    this.#waitingBytes += roughBytesOf(event);
+    this.#waitingBytes += bytes;
     this.#pacer.request();
   }
 
@@ -119,9 +126,13 @@ function roughBytesOf(event: AgentEvent): number {
   if (event.event.case === "report") {
     return 256 + (event.event.value.outcome?.result.length ?? 0);
   }
+  if (event.event.case === "triggerEvent") return 256 + event.event.value.payload.length;
   if (event.event.case === "inventory") return 256 + event.event.value.entries.length * 256;
   return 128;
 }
+
+/** What weighs more is not averaged with others. */
+const heavyBytes = 16_384;
 
 /** Frames that follow each other faster are joined. */
 const paceMs = 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// About how large events for an agent are, so that frames are split and queues bounded by it.
-import type { ServerEvent } from "@remex/proto/agent/v1";
+// About how large events for and of an agent are, so that frames are split and queues bounded by it.
+import type { AgentEvent, ServerEvent } from "@remex/proto/agent/v1";
 import type { TaskSpec } from "@remex/proto/common/v1";
 
 const plainEventBytes = 96;
@@ -17,6 +17,16 @@ export function roughBytesOf(events: readonly ServerEvent[]): number {
   return bytes;
 }
 
+/** The same of what an agent said: its results and its triggers' events carry payloads. */
+export function roughSaidBytesOf(events: readonly AgentEvent[]): number {
+  let bytes = events.length * plainEventBytes;
+  for (const { event } of events) {
+    if (event.case === "triggerEvent") bytes += event.value.payload.length;
+    else if (event.case === "report") bytes += event.value.outcome?.result.length ?? 0;
+  }
+  return bytes;
+}
+
 function specBytes(spec: TaskSpec | undefined): number {
   const work = spec?.work;
   switch (work?.case) {
@@ -25,6 +35,7 @@ function specBytes(spec: TaskSpec | undefined): number {
     case "airflow":
       return textBytes([work.value.workloadJson, work.value.workloadToken]);
     case "trigger":
+      return work.value.payload.length + work.value.secretPayload.length;
     case "bundle":
       return work.value.payload.length;
     default:

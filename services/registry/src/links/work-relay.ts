@@ -24,7 +24,7 @@ import {
   kindToWire,
   serverEvent,
 } from "../session/session-wire.ts";
-import { roughBytesOf } from "./rough-bytes.ts";
+import { roughBytesOf, roughSaidBytesOf } from "./rough-bytes.ts";
 
 export type SchedulerLink = FrameLink<SchedulerEvent, RegistryEvent>;
 
@@ -113,7 +113,7 @@ class LinkedWorkRelay implements WorkRelay {
     const binding = this.#bindings.get(live);
     if (binding === undefined || binding.kind === "none") return;
     if (binding.kind === "attached") {
-      this.#send(binding.scheduler, saidEvent(live, events));
+      this.#send(binding.scheduler, saidEvent(live, events), roughSaidBytesOf(events));
       return;
     }
     const at = events.findIndex(({ event }) => event.case === "inventory");
@@ -122,7 +122,9 @@ class LinkedWorkRelay implements WorkRelay {
     if (inventory?.case === "inventory") {
       this.#attachNow(live, binding.scheduler, inventory.value);
       const waited = [...binding.said, ...events.slice(at + 1)];
-      if (waited.length > 0) this.#send(binding.scheduler, saidEvent(live, waited));
+      if (waited.length > 0) {
+        this.#send(binding.scheduler, saidEvent(live, waited), roughSaidBytesOf(waited));
+      }
     } else if (binding.said.length > mostWaiting) {
       live.channel.end(frameInvalid("a demand for the inventory was not answered"));
     }
@@ -183,8 +185,8 @@ class LinkedWorkRelay implements WorkRelay {
     this.#send(scheduler, attachedEvent(live, inventory));
   }
 
-  #send(scheduler: string, event: RegistryEvent): void {
-    this.#links.up.get(scheduler)?.send([event]);
+  #send(scheduler: string, event: RegistryEvent, roughBytes?: number): void {
+    this.#links.up.get(scheduler)?.send([event], roughBytes);
   }
 }
 
