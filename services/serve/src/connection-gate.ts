@@ -2,11 +2,9 @@
 // Holds calls back on a new connection until the server behind it was looked at (PROTOCOL D2).
 
 export interface ConnectionGate {
-  /** A new connection stands; nothing is known of its server. */
-  connected(): void;
-  /** The connection is gone. */
+  /** The connection is gone; nothing is known of the server of the next one. */
   shut(): void;
-  /** Number of the present connection. */
+  /** Number of the present connection, or of the next one. */
   connection(): number;
   /** The server of that connection was looked at. False when another connection has taken its place. */
   open(connection: number): boolean;
@@ -18,9 +16,6 @@ export function createConnectionGate(): ConnectionGate {
   let connection = 0;
   let opened = -1;
   return {
-    connected: () => {
-      connection += 1;
-    },
     shut: () => {
       connection += 1;
     },

@@ -87,6 +87,9 @@ describe("a process's connection to Redis", () => {
     const first = connection.store.epoch.current();
     await direct.replicaof("127.0.0.1", 1);
     await vi.waitFor(() => expect(readiness.report().ready).toBe(false), within);
+    await vi.waitFor(() => {
+      expect(Object.values(readiness.report().problems).join()).toMatch(/is a replica/);
+    }, within);
     await direct.replicaof("NO", "ONE");
     await vi.waitFor(() => expect(readiness.report().ready).toBe(true), within);
     // It followed another server for a while: what it holds may be that one's.

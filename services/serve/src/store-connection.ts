@@ -48,6 +48,11 @@ export class RedisUnfit extends Error {
   readonly code = "redis_unfit";
 }
 
+/** A Redis that answers and is to be waited for. */
+class RedisNotYet extends Error {
+  override readonly name = "RedisNotYet";
+}
+
 /** How often the epoch is compared, so that a wiped Redis is noticed without a broken connection. */
 const lookEveryMs = 1_000;
 /** A refused call looks at once, but not each of many. */
@@ -93,7 +98,7 @@ export function openStoreConnection(deps: StoreConnectionDeps): StoreConnection 
       if (changed || !wasFit) found();
     } catch (error) {
       if (!(error instanceof RedisUnfit)) {
-        standing.say(unreachable(deps.redisUrl));
+        standing.say(error instanceof RedisNotYet ? error.message : unreachable(deps.redisUrl));
         return;
       }
       // Without an epoch every function refuses to work, so that nothing is dispatched meanwhile.
@@ -115,7 +120,6 @@ export function openStoreConnection(deps: StoreConnectionDeps): StoreConnection 
     looking = false;
   };
 
-  connections.commands.on("connect", gate.connected);
   connections.commands.on("ready", () => void look());
   connections.commands.on("close", () => {
     gate.shut();
@@ -169,8 +173,8 @@ async function judgeRedis(
 ): Promise<boolean> {
   const identity = await askIdentity(redis);
   if (identity.role !== "master") {
-    throw new Error(
-      "this redis is a replica; waiting until it is promoted or comes back as primary",
+    throw new RedisNotYet(
+      "this redis is a replica; waiting until it is promoted, or a primary is back",
     );
   }
   if (!wasFit) {

@@ -201,11 +201,15 @@ describe("a new epoch", () => {
     const { id, attempt } = await run("a1", a1);
     await beginEpoch();
     expect(await settle(world, "a1", a1, report(id, attempt))).toBe("RETRY quarantine");
+    const read = (task: string) => world.tasks.readAttempt({ deployment, id: task });
+    expect(await read(id)).toMatchObject({ kind: "attempt", quarantined: true });
+    expect(await read("t_none")).toEqual({ kind: "unknown", quarantined: true });
     expect(await rowOf(id)).toMatchObject({ state: "ASSIGNED" });
     expect(await inventory("a1", a1, [{ id, attempt, state: "ENDED", facts }])).toEqual(["REPORT"]);
     await untilOver();
     expect(await settle(world, "a1", a1, report(id, attempt))).toBe("ACCEPTED");
     expect(await settle(world, "a1", a1, report(id, attempt))).toBe("DUPLICATE");
+    expect(await read("t_none")).toEqual({ kind: "unknown", quarantined: false });
   });
 
   test("PROTOCOL-D2 S6: running work is rebuilt in an empty store from what its agent says, and keeps its attempt", async () => {
