@@ -16,7 +16,7 @@ if (missing === undefined) {
     const small = table.filter(({ size }) => size === "small");
     test.each(small.map((variant) => [labelOf(variant), variant.verdict, variant] as const))(
       "%s: %s",
-      { timeout: 150_000 },
+      { timeout: 600_000 },
       async (_label, verdict, variant) => {
         expect((await runVariant(variant)).verdict).toBe(verdict);
       },
