@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Redis and services that go away and come back: everything waits, says so, and recovers by itself.
 import { fileURLToPath } from "node:url";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { AttemptStage, TaskState } from "@remex/proto/scheduler/v1";
 import { describe, expect, test } from "vitest";
 import { startAgent } from "../kit/agent-process.ts";
@@ -57,7 +58,11 @@ describe("outages", () => {
     const plane = await startControlPlane();
     stack.defer(() => plane.stop());
     const operator = operatorOf(plane, deployment);
-    await operator.createDeployment();
+    // A restarted Redis is another one: no offers until the server limit has passed (PROTOCOL D2), here 6 s.
+    await operator.createDeployment({
+      heartbeatInterval: durationFromMs(2_000),
+      stopTime: durationFromMs(1_000),
+    });
     const token = await operator.createToken("first");
     stack.use(await startAgent({ target: plane.agentsTarget, token, name: "one" }));
     const task = await operator.submit({
