@@ -47,7 +47,7 @@ export {
   lookAtEpoch,
 } from "./epoch/epoch-store.ts";
 export { readServerIdentity, type ServerIdentity } from "./epoch/server-identity.ts";
-export type { ControlRows, GoneReply } from "./session/control-functions.ts";
+export type { ControlRows, ControlsMarker, GoneReply } from "./session/control-functions.ts";
 export { giveupKey, sessionKey } from "./session/keys.ts";
 export type {
   BeatAnswer,

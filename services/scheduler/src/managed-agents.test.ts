@@ -87,7 +87,7 @@ describe("an agent that is taken out", () => {
         agents: [{ agent: "a1", revision: 1, control }],
         tombstones: [],
       },
-      undefined,
+      await sessions().loadControlsMarker(deployment),
     );
     await world.scheduler.sweepOnce();
     const other = await world.agent("a2");

@@ -49,8 +49,11 @@ export interface ProjectedDeployment extends DeploymentConfig {
 export type ProjectResult = "projected" | "current" | "epoch_stale";
 
 export interface DeploymentStore {
-  /** Puts a configuration into effect; a lower revision than the one in effect changes nothing. */
-  project(config: DeploymentConfig): Promise<ProjectResult>;
+  /**
+   * Puts a configuration into effect; a lower revision than the one in effect changes nothing. With `epoch`
+   * it does so in that epoch alone, in which what has to be there before it was made sure of (D2).
+   */
+  project(config: DeploymentConfig, epoch?: string): Promise<ProjectResult>;
   /** Undefined when the deployment is not projected. */
   load(deployment: string): Promise<ProjectedDeployment | undefined>;
   /** Slugs of the projected deployments, in no order. */
@@ -82,7 +85,8 @@ const projectDeployment = defineFunction<DeploymentConfig, ProjectResult>({
 
 export function createDeploymentStore(store: Store): DeploymentStore {
   return {
-    project: async (config) => {
+    project: async (config, epoch) => {
+      if (epoch !== undefined && epoch !== store.epoch.current()) return "epoch_stale";
       const result = await store.call(projectDeployment, config);
       if (result === "epoch_stale") {
         return result;

@@ -63,32 +63,43 @@ export const declareGone = jsonFunction<Common & { agent: string }, GoneReply>(
 /** Most rows of one call, and most agents of one page. */
 const mostRows = 500;
 
-/** The revision up to which the records are in effect; undefined when nothing of this epoch is. */
+/** What of the records is in effect, and the epoch in which that was asked. */
+export interface ControlsMarker {
+  readonly epoch: string;
+  /** The revision up to which they are; undefined when nothing of this epoch is. */
+  readonly revision: number | undefined;
+}
+
 export async function loadControlsMarker(
   store: Store,
   deployment: string,
-): Promise<number | undefined> {
+): Promise<ControlsMarker> {
+  const current = store.epoch.current();
   const key = `${deploymentTag(deployment)}:agent-controls`;
   const [epoch, marker] = await plainRead("controls", store.redis.hmget(key, "epoch", "marker"));
-  return epoch === store.epoch.current() ? Number(marker ?? 0) : undefined;
+  return { epoch: current, revision: epoch === current ? Number(marker ?? 0) : undefined };
 }
 
 /**
  * Puts rows into effect, of any number, and then says that `revision` is whole. All agents are gone
- * through when a group changed, or when nothing of this epoch was in effect (`from` is undefined): then
- * their hashes may be older than what stands beside them.
+ * through when a group changed, or when nothing of this epoch was in effect (`from` has no revision): then
+ * their hashes may be older than what stands beside them. Rows that were read in another epoch are not put
+ * into this one: a newer decision may have been in effect before the store was lost, and rows that were
+ * chosen by what the old store had are not all that the new one needs.
  */
 export async function projectControls(
   store: Store,
   common: Common,
   rows: ControlRows & { readonly revision: number },
-  from: number | undefined,
+  from: ControlsMarker,
 ): Promise<"projected" | "epoch_stale"> {
   const { agents, groups, tombstones } = rows;
-  let page = from === undefined ? "" : "+";
+  const isOver = () => store.epoch.current() !== from.epoch;
+  let page = from.revision === undefined ? "" : "+";
   const most = Math.max(agents.length, groups.length, tombstones.length, 1);
   for (let at = 0; at < most; at += mostRows) {
     const to = at + mostRows;
+    if (isOver()) return "epoch_stale";
     const reply = await store.call(projectAvailability, {
       ...common,
       agents: agents.slice(at, to),
@@ -100,6 +111,7 @@ export async function projectControls(
   }
   for (;;) {
     const { revision: marker } = rows;
+    if (isOver()) return "epoch_stale";
     const reply = await store.call(applyControls, {
       ...common,
       from: page,

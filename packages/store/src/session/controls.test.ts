@@ -35,11 +35,19 @@ beforeEach(async () => {
 const open = (agent = "a", facts: SessionFacts = fixtureFacts) =>
   fixture.sessions.open("dep", agent, facts);
 const record = (agent = "a") => fixture.sessions.load("dep", agent);
-const project = (revision: number, rows: Partial<ControlRows>) =>
-  fixture.sessions.projectControls("dep", { ...nothing, ...rows, revision }, 0);
+const project = async (revision: number, rows: Partial<ControlRows>) =>
+  fixture.sessions.projectControls("dep", { ...nothing, ...rows, revision }, await marker(0));
+const marker = async (revision: number | undefined) => ({
+  ...(await fixture.sessions.loadControlsMarker("dep")),
+  revision,
+});
 /** As the first projection of an epoch. */
-const projectAll = (revision: number, rows: Partial<ControlRows>) =>
-  fixture.sessions.projectControls("dep", { ...nothing, ...rows, revision }, undefined);
+const projectAll = async (revision: number, rows: Partial<ControlRows>) =>
+  fixture.sessions.projectControls(
+    "dep",
+    { ...nothing, ...rows, revision },
+    await marker(undefined),
+  );
 const decide = (revision: number, control: AgentControl, agent = "a") =>
   project(revision, { agents: [{ agent, revision, control }] });
 const decideGroup = (revision: number, control: Partial<GroupControl>, group = "default") =>
@@ -102,13 +110,24 @@ describe("cordon", () => {
 
   it("PROTOCOL-D6: only a higher revision is taken, and the marker says what is whole", async () => {
     await open();
-    expect(await fixture.sessions.loadControlsMarker("dep")).toBeUndefined();
+    expect((await fixture.sessions.loadControlsMarker("dep")).revision).toBeUndefined();
     await projectAll(5, { agents: [{ agent: "a", revision: 5, control: cordoned }] });
-    expect(await fixture.sessions.loadControlsMarker("dep")).toBe(5);
+    expect((await fixture.sessions.loadControlsMarker("dep")).revision).toBe(5);
     await decide(4, schedulable);
     await decide(5, schedulable);
     expect(await record()).toMatchObject({ availability: "CORDONED" });
-    expect(await fixture.sessions.loadControlsMarker("dep")).toBe(5);
+    expect((await fixture.sessions.loadControlsMarker("dep")).revision).toBe(5);
+  });
+
+  it("PROTOCOL-D6 I6: what was read before the store was lost is not put into the new epoch", async () => {
+    await open();
+    await projectAll(5, { agents: [{ agent: "a", revision: 5, control: cordoned }] });
+    const before = await fixture.sessions.loadControlsMarker("dep");
+    fixture.setEpoch(String(Number(fixture.epoch) + 1));
+    // Chosen by what the old store had: without the cordon, which the new one does not have.
+    const rows = { ...nothing, revision: 6 };
+    expect(await fixture.sessions.projectControls("dep", rows, before)).toBe("epoch_stale");
+    expect((await fixture.sessions.loadControlsMarker("dep")).revision).toBeUndefined();
   });
 
   it("PROTOCOL-D2 R32: of a new epoch the records alone say what is so, and an older one is refused", async () => {
@@ -118,7 +137,7 @@ describe("cordon", () => {
     await decide(7, cordoned);
     const next = String(Number(fixture.epoch) + 1);
     fixture.setEpoch(next);
-    expect(await fixture.sessions.loadControlsMarker("dep")).toBeUndefined();
+    expect((await fixture.sessions.loadControlsMarker("dep")).revision).toBeUndefined();
     // The records were restored from an older copy: their revision is lower, and counts.
     await projectAll(3, { agents: [{ agent: "a", revision: 3, control: schedulable }] });
     expect(await record()).toMatchObject({ availability: "SCHEDULABLE" });

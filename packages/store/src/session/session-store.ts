@@ -6,6 +6,7 @@ import { plainRead } from "../core/plain-read.ts";
 import type { Store } from "../core/store.ts";
 import {
   type ControlRows,
+  type ControlsMarker,
   declareGone,
   type GoneReply,
   loadControlsMarker,
@@ -123,13 +124,13 @@ export interface SessionStore {
     deployment: string,
     giveups: readonly Giveup[],
   ): Promise<Refused | { kind: "cleared"; count: number }>;
-  /** The revision up to which operators' decisions are in effect; undefined when none of this epoch is. */
-  loadControlsMarker(deployment: string): Promise<number | undefined>;
-  /** Puts decisions into effect (D6): those after `from`, the marker that was read before. */
+  /** What of the operators' decisions is in effect. */
+  loadControlsMarker(deployment: string): Promise<ControlsMarker>;
+  /** Puts decisions into effect (D6): those after `from`, the marker that was loaded before they were read. */
   projectControls(
     deployment: string,
     rows: ControlRows & { readonly revision: number },
-    from: number | undefined,
+    from: ControlsMarker,
   ): Promise<"projected" | "epoch_stale">;
   /** An operator's word that an agent whose session is over will not come back. */
   declareGone(deployment: string, agent: string): Promise<GoneReply>;

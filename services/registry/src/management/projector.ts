@@ -45,8 +45,9 @@ export function createProjector(deps: ProjectorDeps): Projector {
     controls: number,
   ): Promise<void> => {
     const { deployment } = record;
-    const decided = await projectDecisions(deps, deployment, controls);
-    const result = decided === "projected" ? await deps.store.project(configOf(record)) : decided;
+    const { decided, epoch } = await projectDecisions(deps, deployment, controls);
+    const result =
+      decided === "projected" ? await deps.store.project(configOf(record), epoch) : decided;
     if (result === "epoch_stale") {
       throw new Error(`the epoch that deployment ${deployment} was projected in is newer`);
     }
@@ -102,17 +103,22 @@ export function createProjector(deps: ProjectorDeps): Projector {
   };
 }
 
-/** Brings what operators decided into effect, where Redis does not know all of it up to `revision`. */
+/**
+ * Brings what operators decided into effect, where Redis does not know all of it up to `revision`; says in
+ * which epoch. The records are read after that epoch was known, so they hold what was in effect before it.
+ */
 async function projectDecisions(
   deps: Pick<ProjectorDeps, "records" | "sessions">,
   deployment: string,
   revision: number,
-): Promise<"projected" | "epoch_stale"> {
+): Promise<{ decided: "projected" | "epoch_stale"; epoch: string }> {
   const marker = await deps.sessions.loadControlsMarker(deployment);
-  if (marker !== undefined && marker >= revision) return "projected";
-  const changes = await deps.records.agentControls.listChanges(deployment, marker ?? 0);
-  if (marker !== undefined && marker >= changes.revision) return "projected";
-  return deps.sessions.projectControls(deployment, changes, marker);
+  const { epoch } = marker;
+  const isWhole = (wanted: number) => marker.revision !== undefined && marker.revision >= wanted;
+  if (isWhole(revision)) return { decided: "projected", epoch };
+  const changes = await deps.records.agentControls.listChanges(deployment, marker.revision ?? 0);
+  if (isWhole(changes.revision)) return { decided: "projected", epoch };
+  return { decided: await deps.sessions.projectControls(deployment, changes, marker), epoch };
 }
 
 function within<Result>(clock: Clock, limitMs: number, call: Promise<Result>): Promise<Result> {
