@@ -9,6 +9,11 @@ export {
 export { channels, configKey, deploymentTag, globalKeys } from "./core/keys.ts";
 export { pairRecords } from "./core/records-pairing.ts";
 export { isRedisReady, openRedis, type RedisConnections, type RedisTarget } from "./core/redis.ts";
+export {
+  createReplicaFence,
+  type ReplicaFence,
+  type ReplicaFenceOptions,
+} from "./core/replica-fence.ts";
 export { checkRedis, judgeRedisInfo, type RedisFitness } from "./core/redis-checks.ts";
 export {
   listReplicas,

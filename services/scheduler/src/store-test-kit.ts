@@ -13,6 +13,7 @@ import {
   openRedis,
   type RedisConnections,
   type Store,
+  type StoreGuards,
   sessionLibrary,
   taskLibrary,
 } from "@remex/store";
@@ -63,12 +64,12 @@ export interface StoreWorld {
   stop(): Promise<void>;
 }
 
-export async function startStoreWorld(): Promise<StoreWorld> {
+export async function startStoreWorld(guards: StoreGuards = {}): Promise<StoreWorld> {
   const server = await startPrivateRedis();
   const redis = openRedis({ url: server.url, connectionName: "scheduler-test" });
   await Promise.all([ready(redis.commands), ready(redis.subscriptions)]);
   const libraries = [taskLibrary, sessionLibrary, deploymentLibrary];
-  const store = createStore(redis.commands, createEpochCell(), libraries);
+  const store = createStore(redis.commands, createEpochCell(), libraries, guards);
   const sessions = createSessionStore(store, () => world.nowMs);
   const world: StoreWorld = {
     server,

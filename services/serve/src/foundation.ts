@@ -76,6 +76,7 @@ export async function layFoundation(deps: FoundationDeps): Promise<Foundation> {
   const suffix = `${process.pid}-${randomBytes(3).toString("hex")}`;
   const redis = openStoreConnection({
     redisUrl: config.redisUrl,
+    replicas: { count: config.redisReplicas, timeoutMs: config.redisReplicaTimeout },
     connectionName: `remex-${suffix}`,
     recordsId,
     part: readiness.part("redis"),

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { findRecordsUrlProblem } from "@remex/records";
 import {
   type Config,
+  durationSetting,
   flagOf,
   integerSetting,
   isLoopback,
@@ -77,6 +78,18 @@ export const serveSettings = {
     argument: "url",
     shownDefault: "redis://127.0.0.1:6379",
     schema: redisUrlSetting.prefault("redis://127.0.0.1:6379"),
+  },
+  redisReplicas: {
+    help: "replicas of Redis that must have a submit, confirm, result or cancel before it is acknowledged; 0 waits for none",
+    argument: "number",
+    shownDefault: "0",
+    schema: integerSetting(0, 10).prefault(0),
+  },
+  redisReplicaTimeout: {
+    help: "how long they may take; what they do not have by then is not acknowledged",
+    argument: "duration",
+    shownDefault: "1s",
+    schema: durationSetting.prefault("1s"),
   },
   records: {
     help: "the records store: sqlite:<path>; shared by all processes of the installation",

@@ -6,6 +6,7 @@ import {
   askIdentity,
   checkRedis,
   createEpochCell,
+  createReplicaFence,
   createStore,
   deploymentLibrary,
   type EpochCell,
@@ -14,6 +15,7 @@ import {
   openRedis,
   pairRecords,
   type RedisConnections,
+  type ReplicaFence,
   type Store,
   sessionLibrary,
   taskLibrary,
@@ -22,6 +24,8 @@ import { createConnectionGate } from "./connection-gate.ts";
 
 export interface StoreConnectionDeps {
   readonly redisUrl: string;
+  /** Replicas that must have what is acknowledged (D1); absence waits for none. */
+  readonly replicas?: { readonly count: number; readonly timeoutMs: number };
   readonly connectionName: string;
   /** Id of the records store, which this Redis must belong to. */
   readonly recordsId: string;
@@ -66,12 +70,14 @@ export function openStoreConnection(deps: StoreConnectionDeps): StoreConnection 
   const epoch = createEpochCell();
   const connections = openRedis({ url: deps.redisUrl, connectionName: deps.connectionName });
   const gate = createConnectionGate();
+  const fence = openFence(connections, deps.replicas);
   const libraries = [deploymentLibrary, sessionLibrary, taskLibrary];
   const store = createStore(connections.commands, epoch, libraries, {
     admits: gate.isOpen,
     onRefused: () => {
       if (deps.clock.nowMs() - lookedAtMs >= refusedLookEveryMs) void look();
     },
+    ...(fence === undefined ? {} : { settled: fence.settled }),
   });
   const listeners: (() => void)[] = [];
   const fit = Promise.withResolvers<void>();
@@ -139,10 +145,25 @@ export function openStoreConnection(deps: StoreConnectionDeps): StoreConnection 
     },
     close: () => {
       cancel();
+      fence?.close();
       connections.commands.removeAllListeners("close");
       connections.close();
     },
   };
+}
+
+function openFence(
+  connections: RedisConnections,
+  { count, timeoutMs } = { count: 0, timeoutMs: 0 },
+): ReplicaFence | undefined {
+  if (count === 0) return undefined;
+  const waiting = connections.openAnother("replicas");
+  return createReplicaFence({
+    replicas: count,
+    timeoutMs,
+    commands: connections.commands,
+    waiting,
+  });
 }
 
 /** Remembers how Redis stands, and says each change once. */
@@ -166,7 +187,7 @@ function createStanding({ log, part }: StoreConnectionDeps) {
 
 /** Settles with whether something changed for the better; rejects when Redis cannot be used. */
 async function judgeRedis(
-  { recordsId, log }: StoreConnectionDeps,
+  { recordsId, replicas, log }: StoreConnectionDeps,
   redis: RedisConnections["commands"],
   epoch: EpochCell,
   wasFit: boolean,
@@ -178,7 +199,7 @@ async function judgeRedis(
     );
   }
   if (!wasFit) {
-    const { problems, warnings } = await checkRedis(redis);
+    const { problems, warnings } = await checkRedis(redis, replicas?.count);
     if (problems.length > 0) throw new RedisUnfit(problems.join("; "));
     await requireOwnRecords(redis, recordsId);
     for (const warning of warnings) log.warn({ reason: warning }, "redis could lose work");

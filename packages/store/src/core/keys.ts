@@ -14,6 +14,8 @@ export function configKey(deployment: string): string {
 /** Keys that belong to no deployment. */
 export const globalKeys = {
   epoch: "rmx:global:epoch",
+  /** Written before replicas are waited for. */
+  fence: "rmx:global:fence",
   /** Hash of the server that the epoch belongs to. */
   server: "rmx:global:server",
   records: "rmx:global:records",

@@ -10,8 +10,8 @@ export interface RedisFitness {
   readonly warnings: readonly string[];
 }
 
-/** Judges the text of INFO (sections server, memory, persistence). Pure. */
-export function judgeRedisInfo(info: string): RedisFitness {
+/** Judges the text of INFO (sections server, memory, persistence, replication). Pure. */
+export function judgeRedisInfo(info: string, replicasWaitedFor = 0): RedisFitness {
   const problems: string[] = [];
   const warnings: string[] = [];
   const version = /^redis_version:(\S+)/m.exec(info)?.[1] ?? "";
@@ -31,10 +31,21 @@ export function judgeRedisInfo(info: string): RedisFitness {
       'redis has "appendonly no": a restart of redis loses queued tasks; set "appendonly yes"',
     );
   }
+  const replicas = Number(/^connected_slaves:(\d+)/m.exec(info)?.[1] ?? 0);
+  if (replicas < replicasWaitedFor) {
+    warnings.push(
+      `redis has ${replicas} replicas and ${replicasWaitedFor} are waited for: nothing is acknowledged until they are there`,
+    );
+  }
+  if (replicasWaitedFor === 0 && replicas > 0) {
+    warnings.push(
+      `redis has ${replicas} replicas and none is waited for: a promotion may lose what was acknowledged; set --redis-replicas 1`,
+    );
+  }
   return { problems, warnings };
 }
 
 /** Reads INFO and judges it. */
-export async function checkRedis(redis: Redis): Promise<RedisFitness> {
-  return judgeRedisInfo(await redis.info());
+export async function checkRedis(redis: Redis, replicasWaitedFor = 0): Promise<RedisFitness> {
+  return judgeRedisInfo(await redis.info(), replicasWaitedFor);
 }

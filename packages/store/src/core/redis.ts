@@ -2,13 +2,15 @@
 // The connections to Redis: one for commands, one for subscriptions, neither of which ever resends.
 import { Redis, type RedisOptions } from "ioredis";
 
-/** The two connections that a process keeps. */
+/** The connections that a process keeps. */
 export interface RedisConnections {
   /** For commands and function calls. */
   readonly commands: Redis;
   /** For subscriptions alone. */
   readonly subscriptions: Redis;
-  /** Ends both at once; calls under way are rejected. */
+  /** One more connection, which ends with the others. */
+  openAnother(purpose: string): Redis;
+  /** Ends all at once; calls under way are rejected. */
   close(): void;
 }
 
@@ -53,12 +55,17 @@ export function openRedis(target: RedisTarget): RedisConnections {
   };
   const commands = open("commands");
   const subscriptions = open("subscriptions");
+  const others: Redis[] = [];
   return {
     commands,
     subscriptions,
+    openAnother: (purpose) => {
+      const redis = open(purpose);
+      others.push(redis);
+      return redis;
+    },
     close: () => {
-      commands.disconnect();
-      subscriptions.disconnect();
+      for (const redis of [commands, subscriptions, ...others]) redis.disconnect();
     },
   };
 }

@@ -116,4 +116,11 @@ describe("the core of the store", () => {
     expect(problems.join("\n")).toContain('set "maxmemory-policy noeviction"');
     expect(warnings).toHaveLength(1);
   });
+
+  test("PROTOCOL-D1: replicas that are not waited for, or are waited for in vain, are pointed out", () => {
+    const info = "redis_version:7.4.0\r\naof_enabled:1\r\nconnected_slaves:1\r\n";
+    expect(judgeRedisInfo(info).warnings.join()).toContain("set --redis-replicas 1");
+    expect(judgeRedisInfo(info, 1)).toEqual({ problems: [], warnings: [] });
+    expect(judgeRedisInfo(info, 2).warnings.join()).toContain("1 replicas and 2 are waited for");
+  });
 });

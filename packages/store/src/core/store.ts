@@ -18,6 +18,8 @@ export interface StoreFunction<Args, Reply> {
   readonly keys: (args: Args) => readonly string[];
   readonly args: (args: Args, epoch: string) => readonly FunctionArgument[];
   readonly parse: (reply: FunctionReply, args: Args) => Reply;
+  /** True when its answer acknowledges something: it waits for replicas where there are some (D1). */
+  readonly acknowledges?: boolean;
 }
 
 /** Declares a function; callers of it never see positions, arrays or status numbers. */
@@ -41,6 +43,8 @@ export interface Store {
 export interface StoreGuards {
   /** False until the server behind the present connection was looked at: then nothing is sent (PROTOCOL D2). */
   admits?(): boolean;
+  /** Settles when replicas have what was written; rejects when they have not in time (D1). */
+  settled?(): Promise<void>;
   /** A function refused to work in this epoch: the store may have been wiped or restored. */
   onRefused?(): void;
 }
@@ -71,27 +75,35 @@ export function createStore(
       throw unanswered(error, name);
     }
   };
+  const call = async <Args, Reply>(
+    definition: StoreFunction<Args, Reply>,
+    args: Args,
+  ): Promise<Reply> => {
+    const keys = definition.keys(args);
+    const rest = [keys.length, ...keys, ...definition.args(args, epoch.current())];
+    const answer = (reply: FunctionReply) => {
+      const parsed = definition.parse(reply, args);
+      if (isRefusal(parsed)) guards.onRefused?.();
+      return parsed;
+    };
+    try {
+      return answer(await send(definition.name, rest));
+    } catch (error) {
+      if (!isMissingFunction(error)) throw error;
+      // A wiped or replaced Redis has no functions; the call had no effect, so it may be repeated.
+      await load().catch((cause: unknown) => {
+        throw unanswered(cause, definition.name);
+      });
+      return answer(await send(definition.name, rest));
+    }
+  };
   return {
     redis,
     epoch,
     async call(definition, args) {
-      const keys = definition.keys(args);
-      const rest = [keys.length, ...keys, ...definition.args(args, epoch.current())];
-      const answer = (reply: FunctionReply) => {
-        const parsed = definition.parse(reply, args);
-        if (isRefusal(parsed)) guards.onRefused?.();
-        return parsed;
-      };
-      try {
-        return answer(await send(definition.name, rest));
-      } catch (error) {
-        if (!isMissingFunction(error)) throw error;
-        // A wiped or replaced Redis has no functions; the call had no effect, so it may be repeated.
-        await load().catch((cause: unknown) => {
-          throw unanswered(cause, definition.name);
-        });
-        return answer(await send(definition.name, rest));
-      }
+      const reply = await call(definition, args);
+      if (definition.acknowledges === true) await guards.settled?.();
+      return reply;
     },
   };
 }

@@ -26,12 +26,14 @@ export function taskFunction<Args extends TaskCall, Reply>(declaration: {
   readonly name: string;
   readonly args: (args: Args) => readonly FunctionArgument[];
   readonly parse: (reply: FunctionReply, args: Args) => Reply;
+  readonly acknowledges?: boolean;
 }): StoreFunction<Args, Reply | TaskRefused> {
   return defineFunction<Args, Reply | TaskRefused>({
     name: declaration.name,
     keys: ({ deployment }) => [configKey(deployment)],
     args: (args, epoch) => [epoch, args.now, ...declaration.args(args)],
     parse: (reply, args) => refusalOf(reply) ?? declaration.parse(reply, args),
+    acknowledges: declaration.acknowledges ?? false,
   });
 }
 

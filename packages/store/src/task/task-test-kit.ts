@@ -21,6 +21,7 @@ export const epoch = "1794000000";
 export const limitMs = 30_000;
 
 export interface TaskWorld {
+  readonly server: PrivateRedis;
   readonly redis: RedisConnections;
   readonly store: Store;
   readonly tasks: TaskStore;
@@ -44,6 +45,7 @@ export async function startTaskWorld(): Promise<TaskWorld> {
   const store = createStore(redis.commands, cell, [taskLibrary]);
   const sessions = new Map<string, number>();
   const world: TaskWorld = {
+    server,
     redis,
     store,
     tasks: createTaskStore(store, () => world.now),

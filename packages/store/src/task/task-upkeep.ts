@@ -184,6 +184,7 @@ export const cancelTasks = taskFunction<
   { readonly kind: "wished"; readonly answers: readonly CancelAnswer[] }
 >({
   name: "cancel_tasks_v1",
+  acknowledges: true,
   args: ({ ids }) => [JSON.stringify(ids)],
   parse: (reply, { ids }) => ({
     kind: "wished",

@@ -43,6 +43,7 @@ export const submitTasks = taskFunction<
   { readonly kind: "submitted"; readonly answers: readonly SubmitAnswer[] }
 >({
   name: "submit_tasks_v1",
+  acknowledges: true,
   args: ({ items }) => [
     JSON.stringify(items.map(packSubmission)),
     Buffer.concat(items.flatMap(({ digest, spec }) => [digest, spec])),
@@ -215,6 +216,7 @@ export const confirmAttempts = taskFunction<
   }
 >({
   name: "confirm_attempts_v1",
+  acknowledges: true,
   args: ({ groups }) => [
     JSON.stringify(
       groups.map(({ agent, session, accepts }) => [
@@ -308,6 +310,7 @@ export const settleReports = taskFunction<
   { readonly kind: "settled"; readonly judgements: readonly ReportJudgement[] }
 >({
   name: "settle_reports_v1",
+  acknowledges: true,
   args: ({ groups }) => [
     JSON.stringify(
       groups.map(({ agent, session, reports }) => [agent, session, reports.map(packReport)]),
