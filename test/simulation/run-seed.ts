@@ -43,12 +43,12 @@ export async function runSeed(bench: Bench, seed: number, keepTrace: boolean): P
       ],
       network: { delayMs: [0.2, 2], spikeChance: 0.02, spikeMs: [5, 80] },
     },
-    onStoreCall: (about, reply, from) => {
+    onStoreCall: (about, reply, from, atMs) => {
       const call = about as StoreCall;
       const parsed = call.parse(reply);
       if (call.name.startsWith("expire_")) return;
       trace.add(
-        world.nowMs,
+        atMs,
         "redis",
         call.name,
         `${from} ${JSON.stringify(parsed, (_, v) => (typeof v === "bigint" ? String(v) : v))?.slice(0, 300)}`,

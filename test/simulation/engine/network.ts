@@ -7,6 +7,15 @@ import type { Cancel, SimProcess, World } from "./world.ts";
 /** Why a connection ended, as its end learns it. */
 export type CloseKind = "closed" | "reset" | "timed_out";
 
+/** A message whose content is known only when it arrives. */
+export class Deferred {
+  readonly ready: () => Promise<unknown>;
+
+  constructor(ready: () => Promise<unknown>) {
+    this.ready = ready;
+  }
+}
+
 /** One end of a connection. Messages arrive in order, each once, or not at all after a break. */
 export interface Socket {
   readonly process: SimProcess;
@@ -156,6 +165,8 @@ function hostOf(address: string): string {
   return address.split("/")[0] ?? address;
 }
 
+type Deliver = () => void | Promise<void>;
+
 class Connection {
   readonly client: End;
   readonly server: End;
@@ -220,7 +231,7 @@ class End implements Socket {
   #closedAs: CloseKind | undefined;
   #early: unknown[] = [];
   /** What waits for the way to be free. */
-  #stalled: (() => void)[] = [];
+  #stalled: Deliver[] = [];
   #lastAtMs = 0;
   #cancelLimit: Cancel | undefined;
 
@@ -238,7 +249,9 @@ class End implements Socket {
 
   send(message: unknown): void {
     if (!this.open) return;
-    this.#transmit(() => this.#peer?.arrive(message));
+    if (message instanceof Deferred) {
+      this.#transmit(async () => this.#peer?.arrive(await message.ready()));
+    } else this.#transmit(() => this.#peer?.arrive(message));
   }
 
   onMessage(receive: (message: unknown) => void): void {
@@ -326,7 +339,7 @@ class End implements Socket {
     return this.#network.isCut(this.process.host, this.remoteHost);
   }
 
-  #transmit(deliver: () => void): void {
+  #transmit(deliver: Deliver): void {
     if (this.#isCut()) {
       this.#stalled.push(deliver);
       return;
@@ -336,8 +349,9 @@ class End implements Socket {
     this.#lastAtMs = atMs;
     // What is under way when a cut begins is lost with its packets and sent again afterwards.
     world.after(atMs - world.nowMs, undefined, "transmit", () => {
-      if (this.#isCut()) this.#stalled.push(deliver);
-      else deliver();
+      if (!this.#isCut()) return deliver();
+      this.#stalled.push(deliver);
+      return undefined;
     });
   }
 }

@@ -8,7 +8,13 @@ import { encodeCommand, RespReader, type RespValue } from "./resp.ts";
 export type CommandPart = string | number | Uint8Array;
 
 export interface RedisEngine {
-  /** Sends a command; they run in the order in which they are sent. */
+  /**
+   * Takes a command; they run in the order in which they are taken. They are sent together, with the
+   * next `flush`: a write of many costs what a write of one does.
+   */
+  take(command: readonly CommandPart[]): Promise<RespValue>;
+  flush(): void;
+  /** Takes a command and sends it at once. */
   send(command: readonly CommandPart[]): Promise<RespValue>;
   stop(): Promise<void>;
 }
@@ -34,12 +40,25 @@ export async function startRedisEngine(): Promise<RedisEngine> {
   };
   socket.on("error", broken);
   socket.on("close", broken);
+  let unsent: Buffer[] = [];
+  const take = (command: readonly CommandPart[]): Promise<RespValue> =>
+    new Promise((resolve, reject) => {
+      waiting.push({ resolve, reject });
+      unsent.push(encodeCommand(command));
+    });
+  const flush = (): void => {
+    if (unsent.length === 0) return;
+    socket.write(unsent.length === 1 ? (unsent[0] as Buffer) : Buffer.concat(unsent));
+    unsent = [];
+  };
   return {
-    send: (command) =>
-      new Promise((resolve, reject) => {
-        waiting.push({ resolve, reject });
-        socket.write(encodeCommand(command));
-      }),
+    take,
+    flush,
+    send: (command) => {
+      const reply = take(command);
+      flush();
+      return reply;
+    },
     stop: async () => {
       socket.destroy();
       await server.stop();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The simulated Redis server: a process of the world in front of the real one, with its own time and faults.
 
-import type { Network, Socket } from "../engine/network.ts";
+import { Deferred, type Network, type Socket } from "../engine/network.ts";
 import type { SimProcess, World } from "../engine/world.ts";
 import type { CommandPart, RedisEngine } from "./redis-engine.ts";
 import { RespError, type RespValue } from "./resp.ts";
@@ -24,10 +24,12 @@ export type RedisSays =
   | { readonly kind: "message"; readonly channel: string; readonly message: string };
 
 /** Sees each function call as it happened in the store, in order. */
-export type StoreWatcher = (about: unknown, reply: RespValue, process: string) => void;
+export type StoreWatcher = (about: unknown, reply: RespValue, from: string, atMs: number) => void;
 
 /** How long the server takes for a command. */
 const workMs: readonly [number, number] = [0.02, 0.08];
+/** After so long those who watch the store know of a call at the latest, answered or not. */
+const latestSeenMs = 3;
 
 export class SimRedis {
   readonly world: World;
@@ -37,7 +39,14 @@ export class SimRedis {
   readonly #watch: StoreWatcher;
   readonly #subscribers = new Map<string, Set<Socket>>();
   /** Commands that changed or may have changed the data, for a return to an earlier state. */
-  #history: (readonly CommandPart[])[] = [];
+  #history: Change[] = [];
+  /** What was answered since the last change and would be answered again. */
+  readonly #answers = new Map<string, Answer>();
+  /** Commands under way that may write. */
+  #writers = 0;
+  /** Calls that were carried out and whose watchers do not know yet, oldest first. */
+  readonly #unseen: CallUnderWay[] = [];
+  #freeAtMs = 0;
   #functionsThere = false;
   #process: SimProcess;
   #runId = 1;
@@ -83,24 +92,36 @@ export class SimRedis {
   }
 
   /** Forgets the latest changes: what a promoted replica does not have. */
-  async loseLast(commands: number): Promise<void> {
-    const kept = this.#history.slice(0, Math.max(0, this.#history.length - commands));
-    await this.#engine.send(["FLUSHALL"]);
-    let last: Promise<RespValue> | undefined;
-    for (const command of kept) last = this.#engine.send(command);
+  async loseLast(changes: number): Promise<void> {
+    await this.#settled();
+    const kept = this.#history.slice(0, Math.max(0, this.#history.length - changes));
+    let last = this.#engine.take(["FLUSHALL"]);
+    for (const { command } of kept) last = this.#engine.take(command);
+    this.#engine.flush();
     await last;
     this.#history = kept;
+    this.#answers.clear();
   }
 
-  /** Number of commands that a return to an earlier state can take back. */
-  get changes(): number {
+  /** Number of changes that a return to an earlier state can take back. */
+  async countChanges(): Promise<number> {
+    await this.#settled();
     return this.#history.length;
   }
 
   async wipe(): Promise<void> {
+    await this.#settled();
     await this.#engine.send(["FLUSHALL"]);
     this.#history = [];
+    this.#answers.clear();
     this.#functionsThere = false;
+  }
+
+  /** Waits for what is under way, and forgets what turned out to have changed nothing. */
+  async #settled(): Promise<void> {
+    const last = this.#unseen.at(-1);
+    if (last !== undefined) await this.#see(last);
+    this.#history = this.#history.filter(({ wrote }) => wrote);
   }
 
   /** A command of the simulation itself, outside of simulated time. */
@@ -115,39 +136,66 @@ export class SimRedis {
   }
 
   #serve(socket: Socket): void {
-    let freeAtMs = 0;
     socket.onMessage((message) => {
-      const request = message as RedisRequest;
       const random = this.#process.random;
       const takesMs = random.between(workMs[0], workMs[1]) + this.slowMs;
-      freeAtMs = Math.max(freeAtMs, this.world.nowMs) + takesMs;
-      this.#execute(socket, request, freeAtMs);
+      this.#freeAtMs = Math.max(this.#freeAtMs, this.world.nowMs) + takesMs;
+      const delayMs = this.#freeAtMs - this.world.nowMs;
+      this.world.after(delayMs, this.#process, "redis", () =>
+        this.#execute(socket, message as RedisRequest),
+      );
     });
     socket.onClose(() => {
       for (const sockets of this.#subscribers.values()) sockets.delete(socket);
     });
   }
 
-  #execute(socket: Socket, request: RedisRequest, atMs: number): void {
-    const process = this.#process;
-    this.world.after(atMs - this.world.nowMs, process, "redis", () => {
-      const name = String(request.command[0]).toUpperCase();
-      const own = this.#answerItself(name, request, socket);
-      if (own !== undefined) {
-        socket.send({ kind: "reply", id: request.id, value: own } satisfies RedisSays);
-        return;
+  #execute(socket: Socket, request: RedisRequest): void {
+    const { id } = request;
+    const name = String(request.command[0]).toUpperCase();
+    const own = this.#answerItself(name, request, socket);
+    if (own !== undefined) {
+      socket.send({ kind: "reply", id, value: own } satisfies RedisSays);
+      return;
+    }
+    // The real server works while other events happen; its answer is waited for where it matters.
+    const call = this.#begin(name, request, socket.remoteHost);
+    this.#unseen.push(call);
+    socket.send(
+      new Deferred(async () => {
+        await this.#see(call);
+        return { kind: "reply", id, value: call.value } satisfies RedisSays;
+      }),
+    );
+    this.world.after(latestSeenMs, undefined, "seen", () =>
+      call.seen ? undefined : this.#see(call),
+    );
+  }
+
+  /** Waits for the answers up to this call, and tells those who watch the store, in order. */
+  async #see(call: CallUnderWay): Promise<void> {
+    this.#engine.flush();
+    while (!call.seen) {
+      const first = this.#unseen[0];
+      if (first === undefined) return;
+      await first.running;
+      if (first.seen) continue;
+      this.#unseen.shift();
+      first.seen = true;
+      if (first.about !== undefined && first.called) {
+        this.#watch(first.about, first.value, first.from, first.atMs);
       }
-      // The real server works while other events happen; nobody sees its answer before this instant.
-      const running = this.#run(name, request.command);
-      this.world.after(0.01, process, "redis answered", async () => {
-        const { value, published } = await running;
-        const called = name === "FCALL" && !(value instanceof RespError);
-        if (called && request.about !== undefined)
-          this.#watch(request.about, value, socket.remoteHost);
-        socket.send({ kind: "reply", id: request.id, value } satisfies RedisSays);
-        for (const [channel, text] of published) this.#publish(channel, text);
-      });
-    });
+      for (const [channel, text] of first.published) this.#publish(channel, text);
+    }
+  }
+
+  #begin(name: string, { command, about }: RedisRequest, from: string): CallUnderWay {
+    const call: CallUnderWay = {
+      ...{ about, from, atMs: this.world.nowMs, seen: false, called: false },
+      ...{ value: null, published: [], wrote: false, timeless: false, running: Promise.resolve() },
+    };
+    call.running = this.#run(name, command, call);
+    return call;
   }
 
   #answerItself(name: string, { command }: RedisRequest, socket: Socket): RespValue | undefined {
@@ -179,29 +227,30 @@ export class SimRedis {
     }
   }
 
-  async #run(
-    name: string,
-    command: readonly CommandPart[],
-  ): Promise<{ value: RespValue; published: [string, string][] }> {
-    if (name === "FUNCTION") return { value: await this.#load(command), published: [] };
-    if (name !== "FCALL") {
-      if (changing.has(name)) this.#history.push(command);
-      const value = await this.#engine.send(command);
-      if (name === "SMEMBERS" && Array.isArray(value))
-        value.sort((a, b) => (String(a) < String(b) ? -1 : 1));
-      return { value, published: [] };
+  async #run(name: string, command: readonly CommandPart[], call: CallUnderWay): Promise<void> {
+    if (name === "FUNCTION") {
+      call.value = await this.#load(command);
+      return;
     }
-    const timed = [...command, this.timeMs()];
-    this.#history.push(timed);
-    const value = await this.#engine.send(timed);
-    if (!Array.isArray(value)) return { value, published: [] };
-    const [said, reply = null] = value;
-    const published: [string, string][] = [];
-    const items = Array.isArray(said) ? said.map(String) : [];
-    for (let at = 0; at + 1 < items.length; at += 2) {
-      published.push([items[at] ?? "", items[at + 1] ?? ""]);
+    const asked = command.join("\u0000");
+    const known = this.#writers === 0 ? this.#answers.get(asked) : undefined;
+    if (known !== undefined) {
+      Object.assign(call, known);
+      return;
     }
-    return { value: reply, published };
+    const isFunction = name === "FCALL";
+    const change: Change = { command: isFunction ? [...command, this.timeMs()] : command, wrote: true };
+    const mayWrite = isFunction || changing.has(name);
+    if (mayWrite) {
+      this.#writers += 1;
+      this.#history.push(change);
+    }
+    const answer = answerOf(name, await this.#engine.take(change.command));
+    Object.assign(call, answer);
+    if (mayWrite) this.#writers -= 1;
+    change.wrote = mayWrite && answer.wrote;
+    if (change.wrote) this.#answers.clear();
+    else if (this.#writers === 0 && answer.timeless) this.#answers.set(asked, answer);
   }
 
   async #load(command: readonly CommandPart[]): Promise<RespValue> {
@@ -221,17 +270,55 @@ export class SimRedis {
   }
 }
 
+/** A call that was carried out, and may not have been answered yet. */
+interface CallUnderWay extends Answer {
+  readonly about: unknown;
+  readonly from: string;
+  readonly atMs: number;
+  running: Promise<void>;
+  seen: boolean;
+}
+
+interface Answer {
+  value: RespValue;
+  /** True when a function of the store ran. */
+  called: boolean;
+  published: readonly (readonly [string, string])[];
+  wrote: boolean;
+  /** True when it would be the same at another time. */
+  timeless: boolean;
+}
+
+interface Change {
+  readonly command: readonly CommandPart[];
+  /** False when it turned out to have changed nothing. */
+  wrote: boolean;
+}
+
 /** Plain commands of the product that write. */
 const changing: ReadonlySet<string> = new Set([
-  "SET",
-  "DEL",
-  "HSET",
-  "HDEL",
-  "SADD",
-  "SREM",
-  "ZADD",
-  "ZREM",
+  ...["SET", "DEL", "HSET", "HDEL", "SADD", "SREM", "ZADD", "ZREM", "HSETNX", "SETNX", "EXPIRE"],
 ]);
+
+function answerOf(name: string, reply: RespValue): Answer {
+  if (name !== "FCALL") {
+    const value =
+      name === "SMEMBERS" && Array.isArray(reply)
+        ? reply.toSorted((a, b) => (String(a) < String(b) ? -1 : 1))
+        : reply;
+    return { value, called: false, published: [], wrote: changing.has(name), timeless: true };
+  }
+  if (!Array.isArray(reply)) {
+    return { value: reply, called: false, published: [], wrote: true, timeless: false };
+  }
+  const [said, wrote, timed, value = null] = reply;
+  const items = Array.isArray(said) ? said.map(String) : [];
+  const published: [string, string][] = [];
+  for (let at = 0; at + 1 < items.length; at += 2) {
+    published.push([items[at] ?? "", items[at + 1] ?? ""]);
+  }
+  return { value, called: true, published, wrote: wrote !== 0, timeless: timed === 0 };
+}
 
 function text(value: string | number): Buffer {
   return Buffer.from(String(value));

@@ -1,23 +1,40 @@
 // SPDX-License-Identifier: Apache-2.0
-// The libraries of the store with simulated time: the same text, told the time and asked what it published.
+// The libraries of the store with simulated time: the same text, told the time and asked what it did.
 
 const timeCall = "redis.call('TIME')";
 const entryId = /'XADD',([^)]*?), '\*'/g;
 const publishCall = "redis.call('PUBLISH',";
 const membersCall = "redis.call('SMEMBERS',";
+const anyCall = "redis.call(";
+/** A key that goes by itself in real time, which the simulation does not know. */
+const expiry = ", 'PX', WATCHED_MS)";
 const registration = /redis\.register_function\('([a-z0-9_]+)', function\(KEYS, ARGV\)\n/g;
 
-/** What every wrapped library begins with: its time, and the messages of the call under way. */
+/**
+ * What every wrapped library begins with: its time, what the call under way published, and whether it
+ * wrote or asked for the time. One that did neither gives the same answer until somebody writes.
+ */
 const prelude = `
 local sim_ms = 0
+local sim_wrote = 0
+local sim_timed = 0
 local sim_published = {}
+local sim_reads = {GET=1, MGET=1, HGET=1, HMGET=1, HGETALL=1, HKEYS=1, HVALS=1, HLEN=1, HEXISTS=1, EXISTS=1,
+  LLEN=1, LRANGE=1, LINDEX=1, SMEMBERS=1, SISMEMBER=1, SCARD=1, XRANGE=1, XREVRANGE=1, XLEN=1, STRLEN=1,
+  ZCARD=1, ZCOUNT=1, ZRANGE=1, ZRANGEBYLEX=1, ZRANGEBYSCORE=1, ZREVRANGE=1, ZSCORE=1, ZMSCORE=1, ZRANK=1}
 local function sim_time()
+  sim_timed = 1
   return {math.floor(sim_ms / 1000), (sim_ms % 1000) * 1000}
 end
 local function sim_publish(channel, message)
+  sim_wrote = 1
   sim_published[#sim_published + 1] = channel
   sim_published[#sim_published + 1] = message
   return 0
+end
+local function sim_redis(name, ...)
+  if not sim_reads[name] then sim_wrote = 1 end
+  return redis.call(name, ...)
 end
 -- The order of a set depends on a secret of the server: any order is allowed, so here it is one.
 local function sim_members(key)
@@ -25,11 +42,13 @@ local function sim_members(key)
   table.sort(members)
   return members
 end
-local function sim_call(body, KEYS, ARGV)
+local function sim_run(body, KEYS, ARGV)
   sim_ms = tonumber(table.remove(ARGV))
+  sim_wrote = 0
+  sim_timed = 0
   sim_published = {}
   local reply = body(KEYS, ARGV)
-  return {sim_published, reply}
+  return {sim_published, sim_wrote, sim_timed, reply}
 end
 `;
 
@@ -43,6 +62,8 @@ export function withSimulatedTime(code: string): string {
     .replaceAll(timeCall, "sim_time()")
     .replaceAll(publishCall, "sim_publish(")
     .replaceAll(membersCall, "sim_members(")
+    .replaceAll(anyCall, "sim_redis(")
+    .replaceAll(expiry, ")")
     .replace(entryId, (_, key: string) => `'XADD',${key}, string.format('%.0f-*', sim_ms)`);
   body = wrapFunctions(body);
   return [head, prelude, body].join("\n");
@@ -61,7 +82,7 @@ function wrapFunctions(code: string): string {
     if (close === -1) throw new Error(`the end of function ${match[1]} was not found`);
     out += code.slice(at, begin);
     out += `redis.register_function('${match[1]}', function(KEYS, ARGV)\n`;
-    out += `return sim_call(function(KEYS, ARGV)\n${inner.slice(0, close)}\nend, KEYS, ARGV)\nend)`;
+    out += `return sim_run(function(KEYS, ARGV)\n${inner.slice(0, close)}\nend, KEYS, ARGV)\nend)`;
     out += inner.slice(close + "\nend)".length);
     at = end;
   }
