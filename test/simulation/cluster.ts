@@ -37,6 +37,7 @@ export interface ClusterPlan {
   readonly heartbeatMs: number;
   readonly stopMs: number;
   readonly windowMs: number;
+  readonly lostAfterMs: number;
   readonly services: readonly ServicePlace[];
   readonly agents: readonly Omit<AgentSetup, "readToken">[];
   readonly network: ConstructorParameters<typeof Network>[1];
@@ -120,6 +121,11 @@ export class Cluster {
     this.agents.set(name, startAgent(this.world, { ...setup, readToken }));
   }
 
+  /** The agent's token file holds a new token from now on. */
+  renewToken(name: string): void {
+    this.tokenOf.set(name, this.tokens.issue(this.plan.deployment));
+  }
+
   #resolve(address: string, from: SimProcess): string {
     if (address !== registriesAddress) return address;
     const registries = this.plan.services.filter(({ role }) => role === "registry");
@@ -141,6 +147,7 @@ export async function createCluster(deps: ClusterDeps): Promise<Cluster> {
       heartbeatIntervalMs: plan.heartbeatMs,
       stopTimeMs: plan.stopMs,
       confirmWindowMs: plan.windowMs,
+      lostAfterMs: plan.lostAfterMs,
     },
   });
   enterWorld(world);

@@ -22,12 +22,14 @@ for (let seed = first; seed < first + count; seed++) {
   const startedAt = process.hrtime.bigint();
   const result = await runSeed(bench, seed, values.trace);
   for (const line of result.lines) process.stdout.write(`${line}\n`);
-  for (const violation of result.violations) process.stdout.write(`seed ${seed}: ${violation}\n`);
+  for (const { rule, atMs, what } of result.violations) {
+    process.stdout.write(`seed ${seed}: ${rule} at ${atMs.toFixed(0)} ms: ${what}\n`);
+  }
   violations += result.violations.length;
   const ms = Number(process.hrtime.bigint() - startedAt) / 1e6;
   if (count <= 20)
     process.stdout.write(
-      `seed ${seed}: ${result.digest} ${result.facts} facts ${result.steps} steps ${ms.toFixed(0)} ms\n`,
+      `seed ${seed}: ${result.digest} ${result.faults} faults ${result.facts} facts ${result.simulatedMs.toFixed(0)} sim ms ${result.steps} steps ${ms.toFixed(0)} ms\n`,
     );
 }
 await engine.stop();

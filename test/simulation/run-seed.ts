@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// One seed from its beginning to its end.
+// One seed from its beginning to its end: harmed until it is healed, then watched until every task has ended.
 
-import { type Bench, closeCluster, createCluster } from "./cluster.ts";
+import { createChecks } from "./checks/all.ts";
+import { type Bench, type Cluster, closeCluster, createCluster } from "./cluster.ts";
 import { Trace } from "./engine/trace.ts";
 import { World } from "./engine/world.ts";
-import type { StoreCall } from "./parts/service-part.ts";
+import { Faults } from "./faults.ts";
+import { Observer, type Violation } from "./observe/observer.ts";
+import type { PlannedTask } from "./parts/client-part.ts";
 import { watchWork } from "./parts/task-program.ts";
+import { deployment, limitMsOf, planSeed, type SeedPlan } from "./plan.ts";
 
 export interface SeedResult {
   readonly seed: number;
@@ -13,85 +17,117 @@ export interface SeedResult {
   readonly facts: number;
   readonly steps: number;
   readonly simulatedMs: number;
-  readonly violations: readonly string[];
+  readonly faults: number;
+  readonly violations: readonly Violation[];
   readonly lines: readonly string[];
 }
 
+/** What I14 allows beside the limits and the run time. */
+const patienceMs = 60_000;
+const pollMs = 500;
+
 export async function runSeed(bench: Bench, seed: number, keepTrace: boolean): Promise<SeedResult> {
-  const trace = new Trace(keepTrace);
-  const world = new World(seed, trace);
-  watchWork(world, {
-    began: (work) => trace.add(world.nowMs, work.host, "BEGAN", `${work.task} ${work.attempt}`),
-    ended: (work, how) =>
-      trace.add(world.nowMs, work.host, "ENDED", `${work.task} ${work.attempt} ${how}`),
+  const plan = planSeed(seed);
+  const world = new World(seed, new Trace(keepTrace));
+  const observer = new Observer(world, createChecks(), {
+    agents: plan.cluster.agents,
+    limitMs: limitMsOf(plan.cluster),
+    leaseMs: 2 * plan.cluster.heartbeatMs,
+    stopMs: plan.cluster.stopMs,
   });
+  watchWork(world, observer);
   const cluster = await createCluster({
-    world,
-    bench,
-    plan: {
-      deployment: "dep",
-      heartbeatMs: 2_000,
-      stopMs: 1_000,
-      windowMs: 4_000,
-      services: [
-        { role: "registry", host: "registry-1" },
-        { role: "scheduler", host: "scheduler-1" },
-        { role: "health-monitor", host: "monitor-1" },
-      ],
-      agents: [
-        { name: "agent-1", host: "machine-1", slots: 2, queues: ["default"], labels: {}, rate: 1 },
-      ],
-      network: { delayMs: [0.2, 2], spikeChance: 0.02, spikeMs: [5, 80] },
-    },
-    onStoreCall: (about, reply, from, atMs) => {
-      const call = about as StoreCall;
-      const parsed = call.parse(reply);
-      if (call.name.startsWith("expire_")) return;
-      trace.add(
-        atMs,
-        "redis",
-        call.name,
-        `${from} ${JSON.stringify(parsed, (_, v) => (typeof v === "bigint" ? String(v) : v))?.slice(0, 300)}`,
-      );
-    },
+    ...{ world, bench, plan: plan.cluster },
+    onStoreCall: (call) => observer.storeCall(call),
     client: {
-      acknowledged: (task) => trace.add(world.nowMs, "client", "ACK", task),
-      refused: (task, why) => trace.add(world.nowMs, "client", "REFUSED", `${task} ${why}`),
-      cancelAnswered: (task, state) =>
-        trace.add(world.nowMs, "client", "CANCEL", `${task} ${state}`),
+      acknowledged: (task) => world.trace.add(world.nowMs, "client", "submitted", task),
+      refused: (task, why) => world.trace.add(world.nowMs, "client", "refused", `${task} ${why}`),
+      cancelAnswered: (task) => world.trace.add(world.nowMs, "client", "cancelled", task),
     },
-  });
-  cluster.startAll();
-  world.after(500, undefined, "submit", () => {
-    cluster.client.submit("dep", {
-      key: "k1",
-      queue: "default",
-      onCut: "CONTINUE",
-      onLost: "REQUEUE",
-      slotCost: 1,
-      priority: 0,
-      maxRetries: 0,
-      requiredLabels: {},
-      runMs: 3000,
-      exitCode: 0,
-      termMs: 10,
-    });
   });
   try {
-    await world.run(30_000);
+    await live(cluster, observer, plan);
   } finally {
     await closeCluster(cluster);
   }
   return {
     seed,
-    digest: trace.digest(),
-    facts: trace.count,
+    digest: world.trace.digest(),
+    facts: world.trace.count,
     steps: world.steps,
     simulatedMs: world.nowMs,
-    violations: world.crashes.map(
-      ({ process, error }) =>
-        `crash in ${process}: ${error instanceof Error ? error.stack : String(error)}`,
-    ),
-    lines: trace.lines,
+    faults: plan.faults.length,
+    violations: [...observer.violations, ...crashesOf(world)],
+    lines: world.trace.lines,
   };
+}
+
+async function live(cluster: Cluster, observer: Observer, plan: SeedPlan): Promise<void> {
+  const { world, client } = cluster;
+  const faults = new Faults({
+    cluster,
+    onFault: (what, target) => observer.fault(what, target),
+    onStoreReset: async () => observer.storeReset(await cluster.redis.rows()),
+  });
+  cluster.startAll();
+  faults.schedule(plan.faults);
+  const submitted = new Map<string, PlannedTask>();
+  for (const { atMs, task: planned, cancelAtMs } of plan.tasks) {
+    world.after(atMs, undefined, "submit", () => {
+      const task = client.submit(deployment, planned);
+      submitted.set(task, planned);
+      observer.known.planned.set(task, planned);
+    });
+    if (cancelAtMs === undefined) continue;
+    world.after(cancelAtMs, undefined, "cancel", () => {
+      for (const [task, { key }] of submitted) {
+        if (key === planned.key) client.cancel(deployment, task);
+      }
+    });
+  }
+  await world.run(plan.healAtMs);
+  faults.heal();
+  observer.note({ kind: "healed", atMs: world.nowMs });
+  const unfinished = await settle(cluster, submitted, deadlineOf(plan));
+  observer.note({ kind: "over", atMs: world.nowMs, unfinished });
+}
+
+/** When every task must have ended (I14). */
+function deadlineOf({ cluster, tasks, healAtMs }: SeedPlan): number {
+  const slots = Math.max(...cluster.agents.map((agent) => agent.slots));
+  const runMs = tasks.reduce((sum, { task }) => sum + task.runMs * (1 + task.maxRetries), 0);
+  return healAtMs + 2 * limitMsOf(cluster) + cluster.lostAfterMs + patienceMs + runMs / slots;
+}
+
+/** Follows the tasks until all have ended; what the store has lost is submitted again, as an executor does. */
+async function settle(
+  { world, client }: Cluster,
+  submitted: ReadonlyMap<string, PlannedTask>,
+  deadlineMs: number,
+): Promise<readonly string[]> {
+  let unfinished: readonly string[] = [...submitted.keys()];
+  const poll = (): void => {
+    client.states(deployment, unfinished, (states) => {
+      for (const task of unfinished) {
+        const planned = submitted.get(task);
+        if (states.get(task) === undefined && planned !== undefined)
+          client.submit(deployment, planned);
+      }
+      unfinished = unfinished.filter((task) => states.get(task) !== "ended");
+    });
+    world.after(pollMs, undefined, "poll", poll);
+  };
+  poll();
+  await world.run(deadlineMs, () => unfinished.length === 0);
+  // What is left to be said is said: a late result must change nothing.
+  if (unfinished.length === 0) await world.run(world.nowMs + 1_000);
+  return unfinished;
+}
+
+function crashesOf(world: World): Violation[] {
+  return world.crashes.map(({ process, error }) => ({
+    rule: "crash",
+    atMs: world.nowMs,
+    what: `${process}: ${error instanceof Error ? error.stack : String(error)}`,
+  }));
 }

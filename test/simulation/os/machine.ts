@@ -95,8 +95,8 @@ export class Machine {
     const entry = this.table.get(pid);
     if (entry === undefined) return;
     this.table.delete(pid);
-    entry.process.kill();
     entry.onExit(code, signal);
+    entry.process.kill();
   }
 
   /** Signals a process, or with a negative id a group; false when there is none. */

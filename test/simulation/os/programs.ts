@@ -17,6 +17,8 @@ export interface Program {
   readonly name: string;
   /** How long it takes until its first instruction. */
   readonly startMs: number;
+  /** The kernel has made its process; called at once. */
+  onSpawn?(process: SimProcess, environment: Readonly<Record<string, string>>): void;
   run(program: RunningProgram, args: readonly string[]): void;
   onExit?(process: SimProcess, code: number | null, signal: string | null): void;
 }

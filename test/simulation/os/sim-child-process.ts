@@ -100,6 +100,7 @@ export function spawn(
       });
     },
   });
+  start.onSpawn?.(process, options.env ?? {});
   world.after(start.startMs, process, "program starts", () => start.run(running, args));
   return child;
 }

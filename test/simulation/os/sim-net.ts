@@ -5,6 +5,7 @@ import { EventEmitter } from "node:events";
 import { theProcess } from "../engine/globals.ts";
 import type { Socket as Wire } from "../engine/network.ts";
 import type { SimProcess } from "../engine/world.ts";
+import { tapsOf } from "../observe/taps.ts";
 import { theGrpcNetwork } from "../wire/grpc-wire.ts";
 import { machineOf } from "./machine.ts";
 
@@ -31,7 +32,11 @@ export class Socket extends EventEmitter {
   }
 
   write(bytes: Uint8Array): boolean {
-    if (this.writable) this.#wire?.send(Buffer.from(bytes));
+    if (!this.writable) return true;
+    const copy = Buffer.from(bytes);
+    const { world, name, host, rate } = this.#process;
+    tapsOf(world)?.localBytes(name, host, copy, rate);
+    this.#wire?.send(copy);
     return true;
   }
 

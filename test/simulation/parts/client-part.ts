@@ -4,7 +4,7 @@
 import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { OnCut, OnLost, TaskSpecSchema } from "@remex/proto/common/v1";
-import { TaskService } from "@remex/proto/scheduler/v1";
+import { TaskService, TaskState } from "@remex/proto/scheduler/v1";
 import { taskIdOf } from "../../../services/scheduler/src/submission.ts";
 import type { Network } from "../engine/network.ts";
 import type { SimProcess, World } from "../engine/world.ts";
@@ -27,6 +27,12 @@ export interface ClientPart {
   readonly process: SimProcess;
   submit(deployment: string, task: PlannedTask): string;
   cancel(deployment: string, task: string): void;
+  /** Asks for tasks once: whether each lives or has ended; one that is not told is unknown. */
+  states(
+    deployment: string,
+    tasks: readonly string[],
+    answered: (states: ReadonlyMap<string, "lives" | "ended">) => void,
+  ): void;
 }
 
 export interface ClientWatcher {
@@ -37,6 +43,11 @@ export interface ClientWatcher {
 }
 
 const retryMs = 400;
+const ended: ReadonlySet<TaskState> = new Set([
+  TaskState.SUCCEEDED,
+  TaskState.FAILED,
+  TaskState.CANCELED,
+]);
 
 export function startClient(deps: {
   readonly world: World;
@@ -81,6 +92,21 @@ export function startClient(deps: {
         else watcher.acknowledged(task, planned);
       });
       return task;
+    },
+    states(deployment, tasks, answered) {
+      world.after(0, process, "states", () => {
+        const call = clientOf(process.random.pick(deps.schedulers()));
+        call.batchGetTasks({ deployment, tasks: [...tasks] }, { timeoutMs: 2_000 }).then(
+          (reply) =>
+            answered(
+              new Map(
+                reply.tasks.map(({ task, state }) => [task, ended.has(state) ? "ended" : "lives"]),
+              ),
+            ),
+          // Asked again soon.
+          () => undefined,
+        );
+      });
     },
     cancel(deployment, task) {
       persist("cancel", async (tasks) => {

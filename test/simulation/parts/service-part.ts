@@ -118,8 +118,9 @@ function transportTo(
   to: ServiceRole,
   from: ServiceRole,
 ): Transport {
-  if (to !== "token") throw new Error(`the simulation has no way to a ${to}`);
-  return createSimTransport(network, process, tokenAddress, from);
+  // Nobody listens where the other roles would be: what is for them waits.
+  const address = to === "token" ? tokenAddress : `${to}/internal`;
+  return createSimTransport(network, process, address, from);
 }
 
 /** The same store, whose calls say what they are about to those who watch it. */

@@ -41,13 +41,19 @@ export function taskProgram(world: World): Program {
   return {
     name: "task",
     startMs: 0,
-    run(program: RunningProgram, args) {
-      const { process, environment } = program;
-      const [runMs = 0, exitCode = 0, termMs = 0] = args.map(Number);
+    onSpawn(process, environment) {
       const { REMEX_TASK: task = "", REMEX_ATTEMPT: attempt = "" } = environment;
       const work = { host: process.host, pid: process.pid, task, attempt };
       working.set(process, work);
       watchers.get(world)?.began(work);
+      // However it ends, a machine without power included.
+      process.onKilled(() => {
+        if (working.delete(process)) watchers.get(world)?.ended(work, "gone");
+      });
+    },
+    run(program: RunningProgram, args) {
+      const { process } = program;
+      const [runMs = 0, exitCode = 0, termMs = 0] = args.map(Number);
       world.after(runMs, process, "work done", () => program.exit(exitCode));
       program.onTerm = () => {
         if (termMs >= 0) world.after(termMs, process, "work stopped", () => program.exit(143));
@@ -55,8 +61,8 @@ export function taskProgram(world: World): Program {
     },
     onExit(process, code, signal) {
       const work = working.get(process);
-      working.delete(process);
       if (work !== undefined) watchers.get(world)?.ended(work, signal ?? `exit ${code}`);
+      working.delete(process);
     },
   };
 }

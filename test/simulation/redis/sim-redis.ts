@@ -23,8 +23,23 @@ export type RedisSays =
   | { readonly kind: "reply"; readonly id: number; readonly value: RespValue }
   | { readonly kind: "message"; readonly channel: string; readonly message: string };
 
-/** Sees each function call as it happened in the store, in order. */
-export type StoreWatcher = (about: unknown, reply: RespValue, from: string, atMs: number) => void;
+/** A task or a session as a call left it; without fields when it is gone. */
+export interface StoreRow {
+  readonly key: string;
+  readonly fields: Readonly<Record<string, string>>;
+}
+
+/** A call of a function as it happened in the store. */
+export interface SeenCall {
+  readonly about: unknown;
+  readonly reply: RespValue;
+  readonly from: string;
+  readonly atMs: number;
+  readonly touched: readonly StoreRow[];
+}
+
+/** Sees each function call, in the order in which they happened. */
+export type StoreWatcher = (call: SeenCall) => void;
 
 /** How long the server takes for a command. */
 const workMs: readonly [number, number] = [0.02, 0.08];
@@ -124,9 +139,18 @@ export class SimRedis {
     this.#history = this.#history.filter(({ wrote }) => wrote);
   }
 
-  /** A command of the simulation itself, outside of simulated time. */
-  peek(command: readonly CommandPart[]): Promise<RespValue> {
-    return this.#engine.send(command);
+  /** The tasks and sessions that it has. */
+  async rows(): Promise<StoreRow[]> {
+    const keys = await this.#engine.send(["KEYS", "rmx:{*}:*"]);
+    const names = (Array.isArray(keys) ? keys.map(String) : []).filter((key) =>
+      /:(task|session):[^:]*$/.test(key),
+    );
+    const rows = names.sort().map(async (key) => ({
+      key,
+      fields: fieldsOf(await this.#engine.take(["HGETALL", key])),
+    }));
+    this.#engine.flush();
+    return Promise.all(rows);
   }
 
   #start(): SimProcess {
@@ -183,7 +207,8 @@ export class SimRedis {
       this.#unseen.shift();
       first.seen = true;
       if (first.about !== undefined && first.called) {
-        this.#watch(first.about, first.value, first.from, first.atMs);
+        const { about, value: reply, from, atMs, touched } = first;
+        this.#watch({ about, reply, from, atMs, touched });
       }
       for (const [channel, text] of first.published) this.#publish(channel, text);
     }
@@ -192,7 +217,14 @@ export class SimRedis {
   #begin(name: string, { command, about }: RedisRequest, from: string): CallUnderWay {
     const call: CallUnderWay = {
       ...{ about, from, atMs: this.world.nowMs, seen: false, called: false },
-      ...{ value: null, published: [], wrote: false, timeless: false, running: Promise.resolve() },
+      ...{
+        value: null,
+        published: [],
+        touched: [],
+        wrote: false,
+        timeless: false,
+        running: Promise.resolve(),
+      },
     };
     call.running = this.#run(name, command, call);
     return call;
@@ -239,7 +271,10 @@ export class SimRedis {
       return;
     }
     const isFunction = name === "FCALL";
-    const change: Change = { command: isFunction ? [...command, this.timeMs()] : command, wrote: true };
+    const change: Change = {
+      command: isFunction ? [...command, this.timeMs()] : command,
+      wrote: true,
+    };
     const mayWrite = isFunction || changing.has(name);
     if (mayWrite) {
       this.#writers += 1;
@@ -284,6 +319,7 @@ interface Answer {
   /** True when a function of the store ran. */
   called: boolean;
   published: readonly (readonly [string, string])[];
+  touched: readonly StoreRow[];
   wrote: boolean;
   /** True when it would be the same at another time. */
   timeless: boolean;
@@ -306,18 +342,47 @@ function answerOf(name: string, reply: RespValue): Answer {
       name === "SMEMBERS" && Array.isArray(reply)
         ? reply.toSorted((a, b) => (String(a) < String(b) ? -1 : 1))
         : reply;
-    return { value, called: false, published: [], wrote: changing.has(name), timeless: true };
+    return {
+      value,
+      called: false,
+      published: [],
+      touched: [],
+      wrote: changing.has(name),
+      timeless: true,
+    };
   }
   if (!Array.isArray(reply)) {
-    return { value: reply, called: false, published: [], wrote: true, timeless: false };
+    return {
+      value: reply,
+      called: false,
+      published: [],
+      touched: [],
+      wrote: true,
+      timeless: false,
+    };
   }
-  const [said, wrote, timed, value = null] = reply;
-  const items = Array.isArray(said) ? said.map(String) : [];
-  const published: [string, string][] = [];
+  const [said, wrote, timed, rows, value = null] = reply;
+  const published = pairsOf(said).map(([channel, text]): [string, string] => [
+    String(channel),
+    String(text),
+  ]);
+  const touched = pairsOf(rows).map(
+    ([key, row]): StoreRow => ({ key: String(key), fields: fieldsOf(row) }),
+  );
+  return { value, called: true, published, touched, wrote: wrote !== 0, timeless: timed === 0 };
+}
+
+function pairsOf(value: RespValue | undefined): [RespValue, RespValue][] {
+  const items = Array.isArray(value) ? value : [];
+  const pairs: [RespValue, RespValue][] = [];
   for (let at = 0; at + 1 < items.length; at += 2) {
-    published.push([items[at] ?? "", items[at + 1] ?? ""]);
+    pairs.push([items[at] ?? null, items[at + 1] ?? null]);
   }
-  return { value, called: true, published, wrote: wrote !== 0, timeless: timed === 0 };
+  return pairs;
+}
+
+function fieldsOf(row: RespValue): Record<string, string> {
+  return Object.fromEntries(pairsOf(row).map(([name, value]) => [String(name), String(value)]));
 }
 
 function text(value: string | number): Buffer {

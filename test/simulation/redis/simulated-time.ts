@@ -11,14 +11,16 @@ const expiry = ", 'PX', WATCHED_MS)";
 const registration = /redis\.register_function\('([a-z0-9_]+)', function\(KEYS, ARGV\)\n/g;
 
 /**
- * What every wrapped library begins with: its time, what the call under way published, and whether it
- * wrote or asked for the time. One that did neither gives the same answer until somebody writes.
+ * What every wrapped library begins with: its time, what the call under way published, the tasks and
+ * sessions that it wrote as they are now, and whether it wrote at all or asked for the time. One that did
+ * neither gives the same answer until somebody writes.
  */
 const prelude = `
 local sim_ms = 0
 local sim_wrote = 0
 local sim_timed = 0
 local sim_published = {}
+local sim_touched = {}
 local sim_reads = {GET=1, MGET=1, HGET=1, HMGET=1, HGETALL=1, HKEYS=1, HVALS=1, HLEN=1, HEXISTS=1, EXISTS=1,
   LLEN=1, LRANGE=1, LINDEX=1, SMEMBERS=1, SISMEMBER=1, SCARD=1, XRANGE=1, XREVRANGE=1, XLEN=1, STRLEN=1,
   ZCARD=1, ZCOUNT=1, ZRANGE=1, ZRANGEBYLEX=1, ZRANGEBYSCORE=1, ZREVRANGE=1, ZSCORE=1, ZMSCORE=1, ZRANK=1}
@@ -32,9 +34,21 @@ local function sim_publish(channel, message)
   sim_published[#sim_published + 1] = message
   return 0
 end
-local function sim_redis(name, ...)
-  if not sim_reads[name] then sim_wrote = 1 end
-  return redis.call(name, ...)
+local function sim_redis(name, key, ...)
+  if not sim_reads[name] then
+    sim_wrote = 1
+    if string.find(key, ':task:[^:]*$') or string.find(key, ':session:[^:]*$') then sim_touched[key] = 1 end
+  end
+  return redis.call(name, key, ...)
+end
+local function sim_rows()
+  local keys, rows = {}, {}
+  for key in pairs(sim_touched) do keys[#keys + 1] = key end
+  table.sort(keys)
+  for at, key in ipairs(keys) do
+    rows[2 * at - 1], rows[2 * at] = key, redis.call('HGETALL', key)
+  end
+  return rows
 end
 -- The order of a set depends on a secret of the server: any order is allowed, so here it is one.
 local function sim_members(key)
@@ -47,8 +61,9 @@ local function sim_run(body, KEYS, ARGV)
   sim_wrote = 0
   sim_timed = 0
   sim_published = {}
+  sim_touched = {}
   local reply = body(KEYS, ARGV)
-  return {sim_published, sim_wrote, sim_timed, reply}
+  return {sim_published, sim_wrote, sim_timed, sim_rows(), reply}
 end
 `;
 

@@ -8,6 +8,7 @@ import { RemexError } from "@remex/domain";
 import { grpcStatusOf, internalFailure, toGrpcMethod } from "@remex/transport";
 import { theProcess } from "../engine/globals.ts";
 import type { Socket } from "../engine/network.ts";
+import { tapsOf } from "../observe/taps.ts";
 import { type GrpcRequest, type GrpcSays, theGrpcNetwork } from "./grpc-wire.ts";
 
 export const maxMessageBytes = 1024 * 1024;
@@ -100,6 +101,8 @@ class ServerCall extends EventEmitter {
 
   write(message: unknown): boolean {
     if (this.#over || this.#wire === undefined) return true;
+    const { world, name } = this.#socket.process;
+    tapsOf(world)?.frameToAgent(this, name, message);
     const bytes = this.#wire.responseSerialize(message as never);
     this.#socket.send({ kind: "frame", bytes } satisfies GrpcSays);
     return true;
@@ -141,7 +144,7 @@ class ServerCall extends EventEmitter {
     this.#over = true;
     this.#socket.send({ kind: "status", status: said } satisfies GrpcSays);
     this.#socket.close();
-    this.emit("close");
+    this.#gone();
   }
 
   #cancelled(): void {
@@ -149,6 +152,11 @@ class ServerCall extends EventEmitter {
     this.#over = true;
     this.cancelled = true;
     this.emit("cancelled");
+    this.#gone();
+  }
+
+  #gone(): void {
+    tapsOf(this.#socket.process.world)?.streamGone(this);
     this.emit("close");
   }
 }
