@@ -88,9 +88,8 @@ export class Cluster {
     const schedulers = plan.services.filter(({ role }) => role === "scheduler");
     this.client = startClient({
       world,
-      network: this.network,
       watcher: deps.client,
-      schedulers: () => schedulers.map(({ host }) => `${host}/internal`),
+      schedulers: () => schedulers.map(({ host }) => `http://${host}:8702`),
     });
   }
 

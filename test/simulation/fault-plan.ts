@@ -87,7 +87,8 @@ function planFault(rng: Rng, cluster: ClusterPlan, healAtMs: number): FaultPlan 
   const services = cluster.services.map(({ host }) => host);
   const machines = cluster.agents.map(({ host }) => host);
   const { target, other } = targetsOf(rng, kind, services, machines, cluster);
-  const amount = kind === "slowRedis" ? rng.int(20, 900) : rng.int(1, 60);
+  const amount =
+    kind === "slowRedis" ? rng.pick([rng.int(2, 20), rng.int(20, 200)]) : rng.int(1, 60);
   return { kind, atMs, forMs, target, other, amount };
 }
 

@@ -18,15 +18,23 @@ const systemModules: Readonly<Record<string, string>> = {
   "node:http": "os/sim-http.ts",
 };
 
+/** What our transport takes of Connect for Node: everything that opens a socket. */
+const connectNode = "@connectrpc/connect-node";
+
 const root = new URL("../../", import.meta.url).href;
 const here = new URL("./", import.meta.url).href;
 const agentFolder = `${root}packages/agent/src/`;
+const transportFolder = `${root}packages/transport/src/`;
 
 registerHooks({
   resolve(specifier, context, nextResolve) {
     const system = systemModules[specifier];
     if (system !== undefined && context.parentURL?.startsWith(agentFolder)) {
       return { url: `${here}${system}`, shortCircuit: true, format: "module-typescript" };
+    }
+    if (specifier === connectNode && context.parentURL?.startsWith(transportFolder)) {
+      const url = `${here}wire/sim-connect-node.ts`;
+      return { url, shortCircuit: true, format: "module-typescript" };
     }
     const resolved = nextResolve(specifier, context);
     if (!resolved.url.startsWith(root)) return resolved;

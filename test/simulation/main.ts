@@ -10,17 +10,19 @@ const { values } = parseArgs({
     seeds: { type: "string", default: "100" },
     start: { type: "string", default: "1" },
     trace: { type: "boolean", default: false },
+    events: { type: "boolean", default: false },
   },
 });
 
 const engine = await startRedisEngine();
 const bench = { engine, loadedLibraries: new Set<string>() };
+const keep = values.events ? "events" : values.trace ? "facts" : "digest";
 let violations = 0;
 const first = Number(values.start);
 const count = Number(values.seeds);
 for (let seed = first; seed < first + count; seed++) {
   const startedAt = process.hrtime.bigint();
-  const result = await runSeed(bench, seed, values.trace);
+  const result = await runSeed(bench, seed, keep);
   for (const line of result.lines) process.stdout.write(`${line}\n`);
   for (const { rule, atMs, what } of result.violations) {
     process.stdout.write(`seed ${seed}: ${rule} at ${atMs.toFixed(0)} ms: ${what}\n`);

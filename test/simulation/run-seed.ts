@@ -22,13 +22,16 @@ export interface SeedResult {
   readonly lines: readonly string[];
 }
 
+/** How much of a run is kept: its digest alone, its facts, or every event as well. */
+export type TraceWish = "digest" | "facts" | "events";
+
 /** What I14 allows beside the limits and the run time. */
 const patienceMs = 60_000;
 const pollMs = 500;
 
-export async function runSeed(bench: Bench, seed: number, keepTrace: boolean): Promise<SeedResult> {
+export async function runSeed(bench: Bench, seed: number, keep: TraceWish): Promise<SeedResult> {
   const plan = planSeed(seed);
-  const world = new World(seed, new Trace(keepTrace));
+  const world = new World(seed, new Trace(keep !== "digest", keep === "events"));
   const observer = new Observer(world, createChecks(), {
     agents: plan.cluster.agents,
     limitMs: limitMsOf(plan.cluster),
@@ -99,14 +102,19 @@ function deadlineOf({ cluster, tasks, healAtMs }: SeedPlan): number {
   return healAtMs + 2 * limitMsOf(cluster) + cluster.lostAfterMs + patienceMs + runMs / slots;
 }
 
-/** Follows the tasks until all have ended; what the store has lost is submitted again, as an executor does. */
+/**
+ * Follows the tasks until all have ended. What the store has lost is submitted again, as an executor does,
+ * and an agent that has ended is started again, as a service manager does.
+ */
 async function settle(
-  { world, client }: Cluster,
+  cluster: Cluster,
   submitted: ReadonlyMap<string, PlannedTask>,
   deadlineMs: number,
 ): Promise<readonly string[]> {
+  const { world, client } = cluster;
   let unfinished: readonly string[] = [...submitted.keys()];
   const poll = (): void => {
+    for (const { name } of cluster.plan.agents) cluster.startAgent(name);
     client.states(deployment, unfinished, (states) => {
       for (const task of unfinished) {
         const planned = submitted.get(task);

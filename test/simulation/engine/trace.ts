@@ -8,8 +8,12 @@ export class Trace {
   readonly #lines: string[] | undefined;
   #count = 0;
 
-  constructor(keep: boolean) {
+  /** Whether every event of the world is a line too. */
+  readonly everyEvent: boolean;
+
+  constructor(keep: boolean, everyEvent = false) {
     this.#lines = keep ? [] : undefined;
+    this.everyEvent = everyEvent;
   }
 
   get count(): number {

@@ -185,6 +185,8 @@ export class World {
   async #happen(event: WorldEvent): Promise<void> {
     this.steps += 1;
     this.current = event.process;
+    if (this.trace.everyEvent)
+      this.trace.add(this.nowMs, event.process?.name ?? "world", event.what);
     try {
       const waiting = event.run();
       if (waiting !== undefined) await waiting;

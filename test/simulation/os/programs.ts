@@ -7,10 +7,15 @@ import type { SimProcess, World } from "../engine/world.ts";
 export interface RunningProgram {
   readonly process: SimProcess;
   readonly environment: Readonly<Record<string, string>>;
-  exit(code: number): void;
+  /** Ends with a code, or as by a signal. */
+  exit(code: number, signal?: string): void;
   /** What it does about TERM; ends at once unless it says otherwise. */
   onTerm: () => void;
   onInputClosed(listener: () => void): void;
+  /** Says something to its parent on descriptor 4. */
+  say(text: string): void;
+  /** What its parent says there; nothing when the parent is gone. */
+  onSaid(listener: (text: string | undefined) => void): void;
 }
 
 export interface Program {

@@ -5,7 +5,7 @@ import { EventEmitter } from "node:events";
 import { theProcess } from "../engine/globals.ts";
 import type { SimProcess } from "../engine/world.ts";
 import { machineOf } from "./machine.ts";
-import { programFor } from "./programs.ts";
+import { programFor, type RunningProgram } from "./programs.ts";
 
 export interface SpawnOptions {
   readonly env?: Readonly<Record<string, string>>;
@@ -30,18 +30,52 @@ class InputPipe extends EventEmitter {
   }
 }
 
+/** The parent's end of a socket to its child, beyond the three usual descriptors. */
+class ControlSocket extends EventEmitter {
+  readonly #process: SimProcess;
+  readonly #toChild: (bytes: Buffer) => void;
+
+  constructor(process: SimProcess, toChild: (bytes: Buffer) => void) {
+    super();
+    this.#process = process;
+    this.#toChild = toChild;
+  }
+
+  write(text: string): boolean {
+    this.#toChild(Buffer.from(text));
+    return true;
+  }
+
+  said(text: string): void {
+    const { world } = this.#process;
+    world.after(socketMs, this.#process, "control", () => {
+      this.emit("data", Buffer.from(text));
+    });
+  }
+}
+
+/** What a byte needs between a process and its child. */
+const socketMs = 0.1;
+
 export class ChildProcess extends EventEmitter {
   readonly pid: number;
   readonly stdin: InputPipe | null;
+  readonly stdio: readonly unknown[];
   exitCode: number | null = null;
   signalCode: string | null = null;
   readonly #parent: SimProcess;
 
-  constructor(parent: SimProcess, pid: number, stdin: InputPipe | null) {
+  constructor(
+    parent: SimProcess,
+    pid: number,
+    stdin: InputPipe | null,
+    control: ControlSocket | undefined,
+  ) {
     super();
     this.#parent = parent;
     this.pid = pid;
     this.stdin = stdin;
+    this.stdio = [stdin, null, null, null, control ?? null];
   }
 
   kill(signal = "SIGTERM"): boolean {
@@ -75,14 +109,28 @@ export function spawn(
   const input = hasInput ? new InputPipe(closeInput) : null;
   // The kernel closes the parent's end of the pipe when the parent is gone.
   if (hasInput) parent.onKilled(closeInput);
-  const child = new ChildProcess(parent, process.pid, input);
-  const running = {
+  let heard = (_text: string | undefined): void => undefined;
+  const tell = (text: string | undefined): void => {
+    world.after(socketMs, process, "control", () => heard(text));
+  };
+  const control =
+    options.stdio?.[4] === "pipe"
+      ? new ControlSocket(parent, (bytes) => tell(bytes.toString()))
+      : undefined;
+  if (control !== undefined) parent.onKilled(() => tell(undefined));
+  const child = new ChildProcess(parent, process.pid, input, control);
+  const running: RunningProgram = {
     process,
     environment: options.env ?? {},
-    exit: (code: number) => machine.exit(process.pid, code, null),
-    onTerm: (): void => machine.exit(process.pid, null, "SIGTERM"),
-    onInputClosed: (listener: () => void) => {
+    exit: (code, signal) =>
+      machine.exit(process.pid, signal === undefined ? code : null, signal ?? null),
+    onTerm: () => machine.exit(process.pid, null, "SIGTERM"),
+    onInputClosed: (listener) => {
       inputClosed = listener;
+    },
+    say: (text) => control?.said(text),
+    onSaid: (listener) => {
+      heard = listener;
     },
   };
   machine.add({

@@ -41,7 +41,12 @@ const runnerProgram = "/sim/remex-runner";
 export function addAgentPrograms(world: World): void {
   const runner: Program = { name: "runner", startMs: 20, run: runRunner };
   addProgram(world, (program) => (program === runnerProgram ? runner : undefined));
-  addProgram(world, (program) => (basename(program) === "task" ? taskProgram(world) : undefined));
+  const alone = taskProgram(world, false);
+  const led = taskProgram(world, true);
+  addProgram(world, (program, [script = ""]) => {
+    if (basename(script) === "leader.pl") return led;
+    return basename(program) === "task" ? alone : undefined;
+  });
 }
 
 function runRunner({ process, exit, ...program }: RunningProgram, _args: readonly string[]): void {

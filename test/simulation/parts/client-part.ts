@@ -5,10 +5,10 @@ import { create } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { OnCut, OnLost, TaskSpecSchema } from "@remex/proto/common/v1";
 import { TaskService, TaskState } from "@remex/proto/scheduler/v1";
+import { createServiceTransport } from "@remex/transport";
 import { taskIdOf } from "../../../services/scheduler/src/submission.ts";
-import type { Network } from "../engine/network.ts";
 import type { SimProcess, World } from "../engine/world.ts";
-import { createSimTransport } from "../wire/sim-links.ts";
+import { simulationKey } from "./addresses.ts";
 import { type TaskBehaviour, taskCommand } from "./task-program.ts";
 
 /** A task as the plan of a seed has it. */
@@ -51,12 +51,11 @@ const ended: ReadonlySet<TaskState> = new Set([
 
 export function startClient(deps: {
   readonly world: World;
-  readonly network: Network;
   readonly watcher: ClientWatcher;
   /** Addresses of the schedulers, living or not. */
   schedulers(): readonly string[];
 }): ClientPart {
-  const { world, network, watcher } = deps;
+  const { world, watcher } = deps;
   const process = world.createProcess("client#1", "client");
 
   /** Calls one scheduler after the other until one of them has answered. */
@@ -74,7 +73,9 @@ export function startClient(deps: {
   }
 
   function clientOf(address: string) {
-    return createClient(TaskService, createSimTransport(network, process, address, "gateway"));
+    const key = () => simulationKey;
+    const transport = createServiceTransport({ baseUrl: address, role: "gateway", key });
+    return createClient(TaskService, transport);
   }
 
   return {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // One process of the control plane: a role as `remex serve` composes it, on simulated foundations.
 
-import type { Transport } from "@connectrpc/connect";
 import type { Records } from "@remex/records";
 import { createReadiness } from "@remex/runtime";
 import {
@@ -11,8 +10,8 @@ import {
   listReplicas,
   type Store,
 } from "@remex/store";
-import type { ServiceRole } from "@remex/transport";
-import type { Peers } from "../../../services/serve/src/peers.ts";
+import { createLocalLinks, createServiceTransport } from "@remex/transport";
+import { createPeers, type Peers } from "../../../services/serve/src/peers.ts";
 import { createReplicaRecords } from "../../../services/serve/src/replica-records.ts";
 import { createHealthMonitorRole } from "../../../services/serve/src/roles/health-monitor.ts";
 import { createRegistryRole } from "../../../services/serve/src/roles/registry.ts";
@@ -22,9 +21,10 @@ import { openStoreConnection } from "../../../services/serve/src/store-connectio
 import type { Network } from "../engine/network.ts";
 import type { SimProcess, World } from "../engine/world.ts";
 import { callAbout } from "../redis/redis-client.ts";
-import { createSimTransport, openInternalPort } from "../wire/sim-links.ts";
+import { openInternalPort } from "../wire/internal-port.ts";
+import { simulationKey } from "./addresses.ts";
 import { clockOf, logOf, noMetrics } from "./fittings.ts";
-import { tokenAddress } from "./token-part.ts";
+import { tokenUrl } from "./token-part.ts";
 
 export type SimRole = "registry" | "scheduler" | "health-monitor";
 
@@ -63,7 +63,7 @@ function begin(deps: ServiceDeps, network: Network, process: SimProcess, role: S
   const log = logOf(process);
   const readiness = createReadiness();
   const replica = `${role}-${process.pid}-${process.random.int(0, 0xffffff).toString(16)}`;
-  const port = openInternalPort({ network, process, clock, log });
+  const port = openInternalPort({ network, process, log });
   const redis = openStoreConnection({
     redisUrl: "redis://redis:6379",
     connectionName: replica,
@@ -73,11 +73,16 @@ function begin(deps: ServiceDeps, network: Network, process: SimProcess, role: S
     log,
   });
   const store = watched(redis.store);
+  const listLiving = (wanted: string) => listReplicas(store.redis, wanted);
+  const key = () => simulationKey;
+  const found = createPeers({ listReplicas: listLiving, key, clock, log });
   const peers: Peers = {
-    serve: (_role, routes) => port.serve(routes),
-    transportTo: (to, from) => transportTo(network, process, to, from),
-    transportAt: (address, from) => port.transportAt(address, from),
-    close: () => undefined,
+    ...found,
+    // The stand-in keeps no record in Redis.
+    transportTo: (to, from) =>
+      to === "token"
+        ? createServiceTransport({ baseUrl: tokenUrl, role: from, key })
+        : found.transportTo(to, from),
   };
   const built = builders[role]({
     config: { agentsListen: { host: process.host, port: 8701 }, connectsPerSecond: 200 } as never,
@@ -93,9 +98,9 @@ function begin(deps: ServiceDeps, network: Network, process: SimProcess, role: S
     sessions: createSessionStore(store),
     tasks: createTaskStore(store),
     peers,
-    localLinks: port.localLinks,
-    serviceKey: { current: () => "" } as never,
-    listReplicas: (wanted) => listReplicas(store.redis, wanted),
+    localLinks: createLocalLinks(),
+    serviceKey: key,
+    listReplicas: listLiving,
     onStoreFit: redis.onFit,
     claimEpoch: redis.claimEpoch,
   });
@@ -110,17 +115,6 @@ function begin(deps: ServiceDeps, network: Network, process: SimProcess, role: S
     redis.onFit(records.renew);
     records.start();
   });
-}
-
-function transportTo(
-  network: Network,
-  process: SimProcess,
-  to: ServiceRole,
-  from: ServiceRole,
-): Transport {
-  // Nobody listens where the other roles would be: what is for them waits.
-  const address = to === "token" ? tokenAddress : `${to}/internal`;
-  return createSimTransport(network, process, address, from);
 }
 
 /** The same store, whose calls say what they are about to those who watch it. */

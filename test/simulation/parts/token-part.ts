@@ -10,11 +10,11 @@ import {
 } from "@remex/proto/token/v1";
 import type { Network } from "../engine/network.ts";
 import type { SimProcess, World } from "../engine/world.ts";
-import { openInternalPort } from "../wire/sim-links.ts";
+import { openInternalPort } from "../wire/internal-port.ts";
 import { clockOf, logOf } from "./fittings.ts";
 
 const tokenHost = "token";
-export const tokenAddress = `${tokenHost}/internal`;
+export const tokenUrl = `http://${tokenHost}:8702`;
 
 interface IssuedToken {
   readonly value: string;
@@ -40,7 +40,7 @@ export function startTokens(deps: { readonly world: World; readonly network: Net
   const clock = clockOf(process);
   const issued = new Map<string, IssuedToken>();
   const wakes = new Set<() => void>();
-  const port = openInternalPort({ network, process, clock, log: logOf(process) });
+  const port = openInternalPort({ network, process, log: logOf(process) });
 
   const revocations = (from: number) =>
     [...issued.values()]

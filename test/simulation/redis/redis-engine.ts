@@ -35,7 +35,9 @@ export async function startRedisEngine(): Promise<RedisEngine> {
   socket.on("data", (piece: Buffer) => {
     for (const value of reader.push(piece)) waiting.shift()?.resolve(value);
   });
+  let stopped = false;
   const broken = (): void => {
+    if (stopped) return;
     for (const { reject } of waiting.splice(0)) reject(new Error("the simulation's redis is gone"));
   };
   socket.on("error", broken);
@@ -60,6 +62,7 @@ export async function startRedisEngine(): Promise<RedisEngine> {
       return reply;
     },
     stop: async () => {
+      stopped = true;
       socket.destroy();
       await server.stop();
     },

@@ -61,8 +61,10 @@ export class SimRedis {
   #writers = 0;
   /** Calls that were carried out and whose watchers do not know yet, oldest first. */
   readonly #unseen: CallUnderWay[] = [];
-  #freeAtMs = 0;
-  #functionsThere = false;
+  /** Commands that wait for their turn, that under way first. */
+  readonly #queue: { readonly socket: Socket; readonly request: RedisRequest }[] = [];
+  /** Functions that were loaded in this world, whatever the server has from others. */
+  readonly #functions = new Set<string>();
   #process: SimProcess;
   #runId = 1;
   /** Its clock beside true time. */
@@ -97,6 +99,7 @@ export class SimRedis {
   /** Kills the server; its data stay for the next start. */
   kill(): void {
     this.#process.kill();
+    this.#queue.length = 0;
     this.#subscribers.clear();
   }
 
@@ -129,7 +132,7 @@ export class SimRedis {
     await this.#engine.send(["FLUSHALL"]);
     this.#history = [];
     this.#answers.clear();
-    this.#functionsThere = false;
+    this.#functions.clear();
   }
 
   /** Waits for what is under way, and forgets what turned out to have changed nothing. */
@@ -161,22 +164,29 @@ export class SimRedis {
 
   #serve(socket: Socket): void {
     socket.onMessage((message) => {
-      const random = this.#process.random;
-      const takesMs = random.between(workMs[0], workMs[1]) + this.slowMs;
-      this.#freeAtMs = Math.max(this.#freeAtMs, this.world.nowMs) + takesMs;
-      const delayMs = this.#freeAtMs - this.world.nowMs;
-      this.world.after(delayMs, this.#process, "redis", () =>
-        this.#execute(socket, message as RedisRequest),
-      );
+      this.#queue.push({ socket, request: message as RedisRequest });
+      if (this.#queue.length === 1) this.#work();
     });
     socket.onClose(() => {
       for (const sockets of this.#subscribers.values()) sockets.delete(socket);
     });
   }
 
+  /** One command after the other. */
+  #work(): void {
+    const takesMs = this.#process.random.between(workMs[0], workMs[1]) + this.slowMs;
+    this.world.after(takesMs, this.#process, "redis", () => {
+      const next = this.#queue.shift();
+      if (next !== undefined) this.#execute(next.socket, next.request);
+      if (this.#queue.length > 0) this.#work();
+    });
+  }
+
   #execute(socket: Socket, request: RedisRequest): void {
     const { id } = request;
     const name = String(request.command[0]).toUpperCase();
+    const { trace, nowMs } = this.world;
+    if (trace.everyEvent) trace.add(nowMs, socket.remoteHost, `${id}`, name);
     const own = this.#answerItself(name, request, socket);
     if (own !== undefined) {
       socket.send({ kind: "reply", id, value: own } satisfies RedisSays);
@@ -253,7 +263,9 @@ export class SimRedis {
       case "FUNCTION":
         return undefined;
       case "FCALL":
-        return this.#functionsThere ? undefined : new RespError("ERR Function not found");
+        return this.#functions.has(String(command[1]))
+          ? undefined
+          : new RespError("ERR Function not found");
       default:
         return undefined;
     }
@@ -289,8 +301,9 @@ export class SimRedis {
   }
 
   async #load(command: readonly CommandPart[]): Promise<RespValue> {
-    this.#functionsThere = true;
     const code = String(command.at(-1));
+    for (const [, name = ""] of code.matchAll(/register_function\('([^']+)'/g))
+      this.#functions.add(name);
     if (this.#libraries.has(code)) return text("loaded");
     const value = await this.#engine.send(["FUNCTION", "LOAD", "REPLACE", withSimulatedTime(code)]);
     if (value instanceof RespError) throw new Error(`a library cannot be loaded: ${value.message}`);

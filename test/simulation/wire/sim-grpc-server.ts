@@ -93,6 +93,8 @@ class ServerCall extends EventEmitter {
       this.#read();
     });
     socket.onClose(() => this.#cancelled());
+    const { process } = socket;
+    process.onKilled(() => tapsOf(process.world)?.streamGone(this));
   }
 
   getPeer(): string {
