@@ -82,8 +82,15 @@ export interface Access {
 
 interface Deployment {
   readonly deployment: string;
-  readonly settings?: { readonly airflowApiUrl?: string };
+  readonly settings?: { readonly airflowApiUrl?: string; readonly heartbeatInterval?: string };
 }
+
+/**
+ * After a restart of Redis nothing is offered for three intervals (PROTOCOL D2): a second start would
+ * stand still for half a minute with the interval of a production deployment.
+ */
+const heartbeat = "3s";
+const stopTime = "2s";
 
 /** Makes the deployment once, and tells it where Airflow is this time, if it runs. */
 async function ensureDeployment(
@@ -92,10 +99,14 @@ async function ensureDeployment(
 ): Promise<void> {
   const all = await plane.remex<readonly Deployment[]>("deployments", "list");
   const known = all.find((each) => each.deployment === deployment);
-  const settings = airflowUrl === undefined ? [] : ["--airflow-api-url", airflowUrl];
+  const airflow = airflowUrl === undefined ? [] : ["--airflow-api-url", airflowUrl];
+  const settings = ["--heartbeat", heartbeat, "--stop-time", stopTime, ...airflow];
   if (known === undefined) {
     await plane.remex("deployments", "create", deployment, ...settings);
-  } else if (airflowUrl !== undefined && known.settings?.airflowApiUrl !== airflowUrl) {
+  } else if (
+    known.settings?.heartbeatInterval !== heartbeat ||
+    (airflowUrl !== undefined && known.settings.airflowApiUrl !== airflowUrl)
+  ) {
     await plane.remex("deployments", "update", deployment, ...settings);
   }
 }
