@@ -15,8 +15,8 @@ export interface TcpProxy extends AsyncDisposable {
   setTargets(ports: readonly number[]): void;
   /** Ends every connection at once. */
   cutConnections(): number;
-  /** Bytes that were held back, and connections that were refused or cut: the proof that a fault took effect. */
-  readonly harm: { heldBytes: number; refused: number; cut: number };
+  /** Connections that were held, refused or cut: the proof that a fault took effect. */
+  readonly harm: { held: number; refused: number; cut: number };
 }
 
 interface Pair {
@@ -31,7 +31,7 @@ export async function startTcpProxy(targets: readonly number[]): Promise<TcpProx
   let ports = targets;
   let turn = 0;
   const pairs = new Set<Pair>();
-  const harm = { heldBytes: 0, refused: 0, cut: 0 };
+  const harm = { held: 0, refused: 0, cut: 0 };
   const meets = (pair: Pair) => victims === undefined || victims(pair.clientPort);
   const toTarget = (pair: Pair) => (weather === "cut" || weather === "cutToTarget") && meets(pair);
   const toClient = (pair: Pair) => (weather === "cut" || weather === "cutToClient") && meets(pair);
@@ -45,6 +45,7 @@ export async function startTcpProxy(targets: readonly number[]): Promise<TcpProx
   function apply(pair: Pair): void {
     const { client, target } = pair;
     if (target === undefined) return;
+    if (toTarget(pair) || toClient(pair)) harm.held += 1;
     if (toTarget(pair)) client.pause();
     else client.resume();
     if (toClient(pair)) target.pause();
@@ -55,7 +56,6 @@ export async function startTcpProxy(targets: readonly number[]): Promise<TcpProx
     from.on("data", (bytes) => {
       // Read just before the pause took effect: it waits at the far end of the pause.
       if (held(pair)) {
-        harm.heldBytes += bytes.length;
         from.unshift(bytes);
         from.pause();
       } else if (!to.write(bytes)) {

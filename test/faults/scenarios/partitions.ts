@@ -38,11 +38,11 @@ function partitions(onCut: "CONTINUE" | "ABORT", lostAfterSeconds: number): Scen
         }),
         load,
       );
-      const total = (kind: "heldBytes" | "refused" | "cut") =>
+      const total = (kind: "held" | "refused" | "cut") =>
         world.networks.reduce((sum, { harm }) => sum + harm[kind], 0);
       return {
         judgement: await world.judge(2 * quickLimitMs + 60_000 + lostAfterSeconds * 1_000),
-        harm: { heldBytes: total("heldBytes"), refused: total("refused"), cut: total("cut") },
+        harm: { held: total("held"), refused: total("refused"), cut: total("cut") },
       };
     },
   };

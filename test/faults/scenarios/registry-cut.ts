@@ -68,13 +68,13 @@ export const registryCut: Scenario = {
       })(),
       16,
     );
-    const heldBytes = doors.reduce((sum, { harm }) => sum + harm.heldBytes, 0);
+    const held = doors.reduce((sum, { harm }) => sum + harm.held, 0);
     const lost = world.recorder.changes.filter(({ reason }) => reason === "lease_expired");
     const judgement = await world.judge(healMs);
     for (const door of doors) await door[Symbol.asyncDispose]();
     return {
       judgement,
-      harm: { heldBytes },
+      harm: { held },
       figures: { attemptsLostToAge: lost.length, looksWithAnUnreadyRegistry: unready },
       broken: [
         ...(lost.length > 0 ? [`I5: ${lost.length} attempts were lost to age`] : []),

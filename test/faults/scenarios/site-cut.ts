@@ -41,7 +41,7 @@ function siteCut(seconds: number): Scenario {
       const again = judgement.figures.attemptsStarted - judgement.figures.tasks;
       return {
         judgement,
-        harm: { heldBytes: network.harm.heldBytes, tasksCut: submitted },
+        harm: { held: network.harm.held, tasksCut: submitted },
         figures: { runAgain: again },
         broken: again === 0 ? [] : [`R31: ${again} tasks were run again within lost_after`],
       };
