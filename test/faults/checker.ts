@@ -34,7 +34,7 @@ export interface CheckOptions {
 
 const ended: ReadonlySet<string> = new Set(["SUCCEEDED", "FAILED", "CANCELED"]);
 
-interface Run {
+export interface Run {
   readonly attempt: string;
   readonly startedAtMs: number;
   readonly lastSeenAtMs: number;
@@ -93,7 +93,7 @@ export function judge(history: History, options: CheckOptions): Judgement {
   return { violations, figures };
 }
 
-function runsOf(lines: readonly JournalLine[]): Run[] {
+export function runsOf(lines: readonly JournalLine[]): Run[] {
   return [...groupBy(lines, ({ attempt }) => attempt)].map(([attempt, own]) => ({
     attempt,
     startedAtMs: Math.min(...own.map(({ atMs }) => atMs)),
