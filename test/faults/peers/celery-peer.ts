@@ -43,7 +43,7 @@ export async function startCeleryPeer(): Promise<Peer> {
   const workers = ["one", "two"].map((name) =>
     startProgram(python, [...celery, "--hostname", name], { env, cwd: folderOfCode }),
   );
-  await Promise.all(workers.map((worker) => worker.waitForOutput(/ready\./)));
+  await Promise.all(workers.map((worker) => worker.waitForOutput(/\[queues\]/)));
   return {
     name: "celery",
     journals,
