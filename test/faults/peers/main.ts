@@ -20,7 +20,7 @@ const { values } = parseArgs({
     wait: { type: "string", default: "100" },
   },
 });
-const tasks = 6;
+const tasks = 4;
 /** Longer than any of them takes to find out, so that a copy that nobody stopped is seen beside the next one. */
 const taskSeconds = 90;
 const starters: Readonly<Record<string, () => Promise<Peer>>> = {
