@@ -51,7 +51,12 @@ export const promotion: Scenario = {
     await using world = await startWorld({
       agents: 3,
       resubmit: true,
-      layout: { ...twoOfEach, redisUrl: () => pair.url },
+      layout: {
+        ...twoOfEach,
+        redisUrl: () => pair.url,
+        // What is acknowledged or shown is in the replica (D1), or a promotion would take it back.
+        args: () => ["--redis-replicas", "1"],
+      },
       taskSeconds: () => context.chance.between(0.5, 4),
     });
     let promotions = 0;
