@@ -63,6 +63,7 @@ export const rules: Readonly<Record<string, string>> = {
 /** Rules that no single piece of code keeps, and why. */
 const withoutCode: Readonly<Record<string, string>> = {
   D3: "a promise to users, kept by D1 and D2",
+  D5: "the `Callers:` heads of the functions: [store-functions.md](store-functions.md)",
 };
 
 const testFile = /(\.test\.ts|(^|\/)test_[^/]+\.py)$/;
@@ -137,7 +138,7 @@ export function findRules(): RuleRow[] {
 export function gaps(rows: readonly RuleRow[]): string[] {
   return rows.flatMap(({ rule, code, tests }) => [
     ...(code.length === 0 && withoutCode[rule] === undefined ? [`${rule} has no code`] : []),
-    ...(tests.length === 0 && withoutCode[rule] === undefined ? [`${rule} has no test`] : []),
+    ...(tests.length === 0 ? [`${rule} has no test`] : []),
   ]);
 }
 

@@ -3,7 +3,13 @@
 
 import { execFileSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import { createFileRegistry, fromBinary, getOption, hasOption } from "@bufbuild/protobuf";
+import {
+  createFileRegistry,
+  type DescMessage,
+  fromBinary,
+  getOption,
+  hasOption,
+} from "@bufbuild/protobuf";
 import { FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 import { access, Caller, Role, Scope } from "@remex/proto/common/v1";
 import { describe, expect, test } from "vitest";
@@ -90,5 +96,30 @@ describe("the contract files", () => {
       }
     }
     expect(unmarked).toEqual([]);
+  });
+
+  test("PROTOCOL-T1: no instant crosses between machines but those that are for display alone", () => {
+    const between = methods.filter(({ methodKind }) => methodKind === "bidi_streaming");
+    const runner = registry.getFile("remex/runner/v1/runner.proto")?.messages ?? [];
+    const instants = new Set<string>();
+    const seen = new Set<DescMessage>();
+    const look = (message: DescMessage): void => {
+      if (seen.has(message)) return;
+      seen.add(message);
+      for (const field of message.fields) {
+        if (field.message?.typeName === "google.protobuf.Timestamp") {
+          instants.add(`${message.typeName}.${field.name}`);
+        } else if (field.message !== undefined) look(field.message);
+      }
+    };
+    for (const { input, output } of between) for (const each of [input, output]) look(each);
+    for (const message of runner) look(message);
+    // Each of these is documented "for display only"; whoever adds another decides by durations instead.
+    expect([...instants].sort()).toEqual([
+      "remex.agent.v1.Started.started_at",
+      "remex.common.v1.Outcome.ended_at",
+      "remex.common.v1.Outcome.started_at",
+      "remex.runner.v1.AttemptStarted.started_at",
+    ]);
   });
 });
