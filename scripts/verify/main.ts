@@ -47,6 +47,7 @@ const suites: readonly Suite[] = [
   preparations,
   vitestSuite("unit, property and store tests", ["unit"]),
   vitestSuite("contract and integration tests", ["contract", "integration"]),
+  vitestSuite("deterministic simulation", ["simulation"]),
   ...pythonSuites,
   vitestSuite("end-to-end tests", ["e2e"]),
 ];

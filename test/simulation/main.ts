@@ -1,38 +1,62 @@
 // SPDX-License-Identifier: Apache-2.0
-// `pnpm simulate`: runs seeds and says how many invariants were violated.
+// `pnpm simulate`: runs seeds and says how many invariants were violated, and how to see a seed again.
 
 import { parseArgs } from "node:util";
 import { startRedisEngine } from "./redis/redis-engine.ts";
-import { runSeed } from "./run-seed.ts";
+import { runSeed, type SeedResult } from "./run-seed.ts";
+import { runSeeds } from "./run-seeds.ts";
 
 const { values } = parseArgs({
   options: {
-    seeds: { type: "string", default: "100" },
+    seeds: { type: "string", default: "500" },
     start: { type: "string", default: "1" },
+    workers: { type: "string", default: "2" },
     trace: { type: "boolean", default: false },
     events: { type: "boolean", default: false },
+    mutant: { type: "string" },
   },
 });
 
-const engine = await startRedisEngine();
-const bench = { engine, loadedLibraries: new Set<string>() };
-const keep = values.events ? "events" : values.trace ? "facts" : "digest";
-let violations = 0;
+const seeds = Number(values.seeds);
 const first = Number(values.start);
-const count = Number(values.seeds);
-for (let seed = first; seed < first + count; seed++) {
-  const startedAt = process.hrtime.bigint();
-  const result = await runSeed(bench, seed, keep);
-  for (const line of result.lines) process.stdout.write(`${line}\n`);
+let violations = 0;
+
+function say(line: string): void {
+  process.stdout.write(`${line}\n`);
+}
+
+function tell(result: SeedResult): boolean {
   for (const { rule, atMs, what } of result.violations) {
-    process.stdout.write(`seed ${seed}: ${rule} at ${atMs.toFixed(0)} ms: ${what}\n`);
+    say(`seed ${result.seed}: ${rule} violated at ${atMs.toFixed(0)} ms: ${what}`);
+  }
+  if (result.violations.length > 0) {
+    say(`see it again: pnpm simulate --seeds 1 --start ${result.seed} --trace`);
   }
   violations += result.violations.length;
-  const ms = Number(process.hrtime.bigint() - startedAt) / 1e6;
-  if (count <= 20)
-    process.stdout.write(
-      `seed ${seed}: ${result.digest} ${result.faults} faults ${result.facts} facts ${result.simulatedMs.toFixed(0)} sim ms ${result.steps} steps ${ms.toFixed(0)} ms\n`,
-    );
+  return true;
 }
-await engine.stop();
-process.stdout.write(`simulate: ${count} seeds, ${violations} violations\n`);
+
+/** One seed after the other in this process, with everything that happened. */
+async function show(): Promise<void> {
+  const engine = await startRedisEngine();
+  const bench = { engine, loadedLibraries: new Set<string>() };
+  for (let seed = first; seed < first + seeds; seed++) {
+    const result = await runSeed(bench, seed, values.events ? "events" : "facts");
+    for (const line of result.lines) say(line);
+    const { digest, faults, simulatedMs, steps } = result;
+    say(
+      `seed ${seed}: trace ${digest}, ${faults} faults, ${simulatedMs.toFixed(0)} ms, ${steps} events`,
+    );
+    tell(result);
+  }
+  await engine.stop();
+}
+
+if (values.trace || values.events) await show();
+else {
+  const { mutant } = values;
+  const wish = { first, count: seeds, workers: Number(values.workers), onResult: tell };
+  await runSeeds(mutant === undefined ? wish : { ...wish, mutant });
+}
+say(`simulate: ${seeds} seeds, ${violations} violations`);
+process.exitCode = violations === 0 ? 0 : 1;

@@ -15,7 +15,8 @@ export function createNumbersCheck(): Check {
         if (session === undefined || session === fact.before?.session) return undefined;
         return grown(sessions, `${fact.deployment}/${fact.agent}`, session);
       }
-      if (fact.kind === "taskChanged") {
+      // What a store has forgotten is adopted from an agent's inventory with the number that it had.
+      if (fact.kind === "taskChanged" && fact.by.startsWith("claim_tasks")) {
         const attempt = fact.after?.attempt;
         if (attempt === undefined || attempt === "" || attempt === fact.before?.attempt)
           return undefined;
