@@ -49,6 +49,7 @@ export interface ClusterDeps {
   readonly plan: ClusterPlan;
   readonly onStoreCall: StoreWatcher;
   readonly client: ClientWatcher;
+  readonly onRevoked: (token: string) => void;
 }
 
 export class Cluster {
@@ -84,7 +85,7 @@ export class Cluster {
       watch: deps.onStoreCall,
     });
     addAgentPrograms(world);
-    this.tokens = startTokens({ world, network: this.network });
+    this.tokens = startTokens({ world, network: this.network, onRevoked: deps.onRevoked });
     const schedulers = plan.services.filter(({ role }) => role === "scheduler");
     this.client = startClient({
       world,

@@ -2,6 +2,7 @@
 // Loaded before everything else: puts the simulated system under our code, and mutants in place of rules.
 
 import { registerHooks } from "node:module";
+import { installMutant } from "./mutate.ts";
 
 /** Our own files whose other side is a socket: the same exports, over the simulated network. */
 const standIns: Readonly<Record<string, string>> = {
@@ -44,3 +45,6 @@ registerHooks({
     return { ...resolved, url: `${here}${standIn}` };
   },
 });
+
+const mutant = process.env.REMEX_MUTANT;
+if (mutant !== undefined) installMutant(mutant);

@@ -41,6 +41,7 @@ export async function runSeed(bench: Bench, seed: number, keep: TraceWish): Prom
   watchWork(world, observer);
   const cluster = await createCluster({
     ...{ world, bench, plan: plan.cluster },
+    onRevoked: (token) => observer.revoked(token),
     onStoreCall: (call) => observer.storeCall(call),
     client: {
       acknowledged: (task) => world.trace.add(world.nowMs, "client", "submitted", task),

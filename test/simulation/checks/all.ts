@@ -4,6 +4,7 @@
 import type { Check } from "../observe/facts.ts";
 import { createBeliefCheck } from "./i08-belief.ts";
 import { createCapacityCheck } from "./i19-capacity.ts";
+import { createConfirmCheck } from "./s03-confirm.ts";
 import { createConfirmStoredCheck } from "./i10-confirm-stored.ts";
 import { createCopiesCheck } from "./i03-copies.ts";
 import { createEndsCheck } from "./i14-ends.ts";
@@ -29,6 +30,7 @@ export function createChecks(): Check[] {
     createStaleReportCheck(),
     createBeliefCheck(),
     createNumbersCheck(),
+    createConfirmCheck(),
     createConfirmStoredCheck(),
     createStreamsCheck(),
     createEndsCheck(),

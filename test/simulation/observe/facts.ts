@@ -43,6 +43,10 @@ export type Fact = { readonly atMs: number } & (
       readonly session: string;
       readonly monitor: string;
     }
+  /** A monitor has looked at the leases: it lives, and reaches the store. */
+  | { readonly kind: "scanned" }
+  /** A token ends. */
+  | { readonly kind: "revoked"; readonly token: string }
   /** Work of an attempt runs on a machine, or runs no longer. */
   | ({ readonly kind: "began" } & WorkFact)
   | ({ readonly kind: "ended"; readonly how: string } & WorkFact)

@@ -53,7 +53,8 @@ export class Observer {
 
   /** Gives a fact to the trace and the checks. */
   note(fact: Fact): void {
-    this.world.trace.add(fact.atMs, fact.kind, detailOf(fact));
+    // Four a second of each monitor would hide everything else.
+    if (fact.kind !== "scanned") this.world.trace.add(fact.atMs, fact.kind, detailOf(fact));
     for (const check of this.#checks) {
       const what = check.take(fact, this.known);
       if (what === undefined) continue;
@@ -74,6 +75,10 @@ export class Observer {
     this.note({ kind: "fault", atMs: this.world.nowMs, what, target });
   }
 
+  revoked(token: string): void {
+    this.note({ kind: "revoked", atMs: this.world.nowMs, token });
+  }
+
   /** A call of the store: what it changed, then what it answered. */
   storeCall({ about, reply, atMs, touched }: SeenCall): void {
     const call = about as StoreCall;
@@ -87,6 +92,7 @@ export class Observer {
     }
     if (call.name.startsWith("settle_reports")) this.#reports(call, reply, atMs, changes);
     else if (call.name.startsWith("renew_leases")) this.#beats(call, reply, atMs);
+    else if (call.name.startsWith("expire_leases")) this.note({ kind: "scanned", atMs });
   }
 
   /** The store is another one: what it has now. */

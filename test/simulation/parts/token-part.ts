@@ -34,7 +34,11 @@ export interface TokenPart {
 
 export type { IssuedToken };
 
-export function startTokens(deps: { readonly world: World; readonly network: Network }): TokenPart {
+export function startTokens(deps: {
+  readonly world: World;
+  readonly network: Network;
+  readonly onRevoked: (token: string) => void;
+}): TokenPart {
   const { world, network } = deps;
   const process = world.createProcess("token#1", tokenHost);
   const clock = clockOf(process);
@@ -97,7 +101,9 @@ export function startTokens(deps: { readonly world: World; readonly network: Net
       return token;
     },
     revoke(token) {
+      if (token.revokedAtMs !== undefined) return;
       token.revokedAtMs = world.nowMs;
+      deps.onRevoked(token.token);
       world.after(0, process, "revoked", () => {
         for (const wake of [...wakes]) wake();
       });

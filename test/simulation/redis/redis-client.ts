@@ -12,8 +12,13 @@ import { type RedisRequest, type RedisSays, redisAddress } from "./sim-redis.ts"
 const reconnectFirstMs = 50;
 const reconnectMostMs = 1_000;
 
+/** A call of a function, by its name, as those who watch the store want to know it. */
+export interface CallAbout {
+  readonly name: string;
+}
+
 let network: Network | undefined;
-const calls = new AsyncLocalStorage<unknown>();
+const calls = new AsyncLocalStorage<CallAbout>();
 
 /** The network that connections of this world go over. */
 export function useNetwork(next: Network): void {
@@ -21,8 +26,14 @@ export function useNetwork(next: Network): void {
 }
 
 /** Makes a call of the store, and says what it is about to those who watch the store. */
-export function callAbout<Reply>(about: unknown, call: () => Promise<Reply>): Promise<Reply> {
+export function callAbout<Reply>(about: CallAbout, call: () => Promise<Reply>): Promise<Reply> {
   return calls.run(about, call);
+}
+
+/** What a call is about; what it brought about in turn is another matter. */
+function aboutOf([command, name]: readonly CommandPart[]): CallAbout | undefined {
+  const about = calls.getStore();
+  return command === "FCALL" && about?.name === name ? about : undefined;
 }
 
 /** What ioredis rejects with when Redis itself answered an error. */
@@ -55,7 +66,7 @@ class SimRedisConnection extends EventEmitter {
   }
 
   async command(args: readonly CommandPart[]): Promise<RespValue> {
-    const about = calls.getStore();
+    const about = aboutOf(args);
     const socket = this.#socket;
     if (this.status !== "ready" || socket === undefined) {
       throw new Error("Stream isn't writeable and enableOfflineQueue options is false");
