@@ -71,6 +71,7 @@ function hintOf(error: RemexCallError): string | undefined {
       return keyHint;
     case "not_allowed":
       return "use an operator key with a greater role; `remex keys list` shows them to an admin";
+    case "agent_not_gone":
     case "agent_unknown":
       return "`remex agents list` shows the agents";
     case "token_unknown":

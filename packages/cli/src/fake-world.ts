@@ -21,6 +21,7 @@ export function createFakeWorld(env: World["env"] = {}): FakeWorld {
       stderr += text;
     },
     readStdin: async () => "",
+    ask: async () => undefined,
     onInterrupt: () => ({ signal: new AbortController().signal, release: () => undefined }),
     stdout: () => stdout,
     stderr: () => stderr,

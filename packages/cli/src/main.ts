@@ -2,6 +2,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The remex command: ties the process to one run of it.
 
+import { createInterface } from "node:readline/promises";
 import { runCommand } from "./run.ts";
 import type { World } from "./world.ts";
 
@@ -23,6 +24,15 @@ const world: World = {
     const chunks: Buffer[] = [];
     for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk));
     return Buffer.concat(chunks).toString("utf8");
+  },
+  ask: async (question) => {
+    if (!process.stdin.isTTY) return undefined;
+    const lines = createInterface({ input: process.stdin, output: process.stderr });
+    try {
+      return await lines.question(question);
+    } finally {
+      lines.close();
+    }
   },
   onInterrupt: () => {
     const abort = new AbortController();

@@ -5,6 +5,7 @@ import { Command, type CommanderError } from "commander";
 import { CliError } from "./cli-error.ts";
 import { addAgentCommands } from "./commands/agents.ts";
 import { addDeploymentCommands } from "./commands/deployments.ts";
+import { addGroupCommands } from "./commands/groups.ts";
 import { addKeyCommands } from "./commands/keys.ts";
 import { addQueueCommands } from "./commands/queues.ts";
 import { addServeCommand } from "./commands/serve.ts";
@@ -30,6 +31,7 @@ export function createProgram(runner: Runner): Command {
   addTokenCommands(program, runner);
   addKeyCommands(program, runner);
   addAgentCommands(program, runner);
+  addGroupCommands(program, runner);
   addTaskCommands(program, runner);
   addStatusCommand(program, runner);
   addVersionCommand(program, runner);

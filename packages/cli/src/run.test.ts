@@ -55,6 +55,15 @@ const mistakes = [
   "keys create --name a --role boss --expires never",
   "keys create --name a --role viewer --expires never",
   "keys create --name a --role viewer --expires never --deployment a --all-deployments",
+  "agents cordon",
+  "agents cordon a --group b",
+  "agents drain a --deadline soon",
+  "agents delete a",
+  "agents gone a",
+  "agents brake extend",
+  "groups set a",
+  "groups set a --on-cut stop",
+  "groups set a --lost-after soon",
   "deployments get",
   "deployments update a",
   "deployments update a --heartbeat fast",
@@ -212,6 +221,40 @@ describe("a wrong command line", () => {
 
       $ remex keys create --name a --role viewer --expires never --deployment a --all-deployments
       2 error: --deployment and --all-deployments exclude each other
+
+      $ remex agents cordon
+      2 error: name one agent, or a group with --group
+
+      $ remex agents cordon a --group b
+      2 error: name one agent, or a group with --group
+
+      $ remex agents drain a --deadline soon
+      2 error: --deadline: "soon" is not a duration
+      hint: write it like 500ms, 10s, 5m, 24h, 30d or 1h30m
+
+      $ remex agents delete a
+      2 error: agent a of deployment default is to be deleted; nobody can be asked here
+      hint: say it with --yes
+
+      $ remex agents gone a
+      2 error: if agent a still runs its tasks somewhere, each of them will run twice; nobody can be asked here
+      hint: say it with --yes
+
+      $ remex agents brake extend
+      2 error: required option '--by <duration>' not specified
+      hint: remex agents brake extend --help shows what it takes
+
+      $ remex groups set a
+      2 error: nothing to set
+      hint: name --on-cut or --lost-after
+
+      $ remex groups set a --on-cut stop
+      2 error: option '--on-cut <what>' argument 'stop' is invalid. Allowed choices are continue, abort, inherit.
+      hint: remex groups set --help shows what it takes
+
+      $ remex groups set a --lost-after soon
+      2 error: --lost-after: "soon" is not a duration
+      hint: write it like 500ms, 10s, 5m, 24h, 30d or 1h30m
 
       $ remex deployments get
       2 error: missing required argument 'deployment'

@@ -10,6 +10,8 @@ export interface World {
   /** For people: errors, warnings, progress, next steps. */
   tell(text: string): void;
   readStdin(): Promise<string>;
+  /** Asks the person at the terminal for a line; undefined when nobody is there. */
+  ask(question: string): Promise<string | undefined>;
   /** Aborted by Ctrl-C, for commands that listen; the others end at once. */
   onInterrupt(): { readonly signal: AbortSignal; release(): void };
 }

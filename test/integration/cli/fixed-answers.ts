@@ -5,6 +5,7 @@ import { durationFromMs, timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Availability } from "@remex/proto/agent/v1";
 import { AgentKind, OnCut, OutcomeKind, OutcomeReason, Role } from "@remex/proto/common/v1";
 import { AgentHealth } from "@remex/proto/health/v1";
+import { Maintenance } from "@remex/proto/registry/v1";
 import { AttemptStage, TaskState } from "@remex/proto/scheduler/v1";
 import type { StubAnswers } from "../../kit/stub-gateway.ts";
 
@@ -73,8 +74,50 @@ const agents = () => [
     availability: Availability.SCHEDULABLE,
     heartbeatAge: durationFromMs(2.5 * hours),
     softwareVersion: "0.1.0",
+    tasksHeld: 2,
+    maintenance: Maintenance.ENDED,
+    maintainedUntil: timestampFromMs(Date.UTC(2027, 4, 1)),
   },
+  draining(),
 ];
+
+const draining = () => ({
+  deployment: "analytics",
+  agent: "lab-3",
+  kind: AgentKind.WORKER,
+  capabilities: { queues: ["default"], slots: 4 },
+  health: AgentHealth.SUSPECT,
+  healthReason: "beats_missed",
+  availability: Availability.DRAINING,
+  availabilityNote: "upgrade\u001b[2J",
+  drainRemaining: durationFromMs(4.5 * minutes),
+  heartbeatAge: durationFromMs(35_000),
+  slotsUsed: 3,
+  softwareVersion: "0.2.0",
+  tasksHeld: 3,
+  maintenance: Maintenance.ENDING,
+  maintainedUntil: timestampFromMs(Date.UTC(2027, 7, 1)),
+});
+
+const group = () => ({
+  deployment: "analytics",
+  group: "lab",
+  cordoned: true,
+  note: "move",
+  onCut: OnCut.ABORT,
+  lostAfter: durationFromMs(300_000),
+  agents: 3,
+});
+
+const brake = () => ({
+  engagedAt: ago(1.5 * minutes),
+  base: 40,
+  budgetPerSecond: 1,
+  members: 31,
+  ended: 2,
+  suspects: 29,
+  extendedBy: durationFromMs(600_000),
+});
 
 const tasks = () => [
   {
@@ -155,7 +198,27 @@ export const fixedAnswers: StubAnswers = {
   },
   agents: {
     listAgents: () => ({ agents: agents() }),
-    getAgent: () => ({ agent: agents()[0]! }),
+    getAgent: ({ agent }) => ({ agent: agents().find((each) => each.agent === agent)! }),
+    cordonAgent: () => ({ agent: { ...draining(), availability: Availability.CORDONED } }),
+    uncordonAgent: () => ({}),
+    drainAgent: () => ({ agent: draining() }),
+    deleteAgent: ({ force }) => ({
+      tasksGivenUp: force ? 3 : 0,
+      nameFreeAt: timestampFromMs(Date.now() + days),
+    }),
+    restoreAgent: () => ({}),
+    giveUpAgent: () => ({ tasksGivenUp: 1 }),
+  },
+  groups: {
+    listGroups: () => ({ groups: [group(), { group: "default" }] }),
+    cordonGroup: () => ({ group: group() }),
+    uncordonGroup: () => ({ group: { ...group(), cordoned: false } }),
+    updateGroup: () => ({ group: group() }),
+  },
+  brakes: {
+    listBrakes: () => ({ brakes: [brake()] }),
+    releaseBrake: () => ({ brakes: [{ ...brake(), released: true }] }),
+    extendBrake: () => ({ brakes: [brake()] }),
   },
   tasks: {
     listTasks: () => ({ tasks: tasks() }),

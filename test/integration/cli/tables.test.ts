@@ -107,9 +107,10 @@ test.concurrent("queues", async ({ expect }) => {
 
 test.concurrent("SEC-E2: agents, whose text cannot steer the terminal", async ({ expect }) => {
   expect(await shown("agents", "list")).toMatchInlineSnapshot(`
-    "AGENT  KIND    HEALTH                  AVAILABILITY  HEARTBEAT  SLOTS  QUEUES       VERSION
-    lab-1  worker  healthy                 schedulable   4s ago     2/8    default,gpu  0.1.0
-    lab-2  worker  failed (lease_expired)  schedulable   2h ago     0/4    default      0.1.0
+    "AGENT  KIND    HEALTH                  AVAILABILITY           HEARTBEAT  SLOTS  TASKS  QUEUES       VERSION
+    lab-1  worker  healthy                 schedulable            4s ago     2/8    0      default,gpu  0.1.0
+    lab-2  worker  failed (lease_expired)  schedulable            2h ago     0/4    2      default      0.1.0 (not maintained since 2027-05-01)
+    lab-3  worker  suspect (beats_missed)  draining (3 left, 4m)  35s ago    3/4    3      default      0.2.0 (maintained until 2027-08-01)
     "
   `);
   expect(await shown("agents", "get", "lab-1")).toMatchInlineSnapshot(`
@@ -133,6 +134,99 @@ test.concurrent("SEC-E2: agents, whose text cannot steer the terminal", async ({
     Version:           0.1.0
     Host:              lab\\x1b[2J\\u202e
     Address:           10.0.0.7
+    "
+  `);
+});
+
+test.concurrent("R25 R26 R27: what is done with agents is said, and left work with it", async ({
+  expect,
+}) => {
+  expect(await shown("agents", "get", "lab-3")).toMatchInlineSnapshot(`
+    "Agent:         lab-3
+    Deployment:    analytics
+    Kind:          worker
+    Health:        suspect (beats_missed)
+    Availability:  draining (3 left, 4m)
+    Reason:        upgrade\\x1b[2J
+    Heartbeat:     35s ago
+    Slots:         3 of 4 used
+    Tasks:         3
+    Queues:        default
+    Version:       0.2.0 (maintained until 2027-08-01)
+    "
+  `);
+  expect(await shown("agents", "cordon", "lab-3", "--reason", "disk")).toMatchInlineSnapshot(`
+    "agent lab-3 of deployment analytics gets no new work; 3 tasks on it
+    "
+  `);
+  expect(await shown("agents", "cordon", "--group", "lab")).toMatchInlineSnapshot(`
+    "GROUP  AGENTS  CORDONED    ON CUT  LOST AFTER
+    lab    3       yes (move)  abort   5m
+    "
+  `);
+  expect(await shown("agents", "uncordon", "lab-3")).toMatchInlineSnapshot(`
+    "agent lab-3 of deployment analytics is not there now; it is recorded for when it comes
+    "
+  `);
+  expect(await shown("agents", "uncordon", "--group", "lab")).toMatchInlineSnapshot(`
+    "GROUP  AGENTS  CORDONED  ON CUT  LOST AFTER
+    lab    3       no        abort   5m
+    "
+  `);
+  expect(await shown("agents", "drain", "lab-3", "--deadline", "30m")).toMatchInlineSnapshot(`
+    "agent lab-3 of deployment analytics gets no new work and is emptied; 3 tasks on it
+    -- stderr
+    next: see what is left: remex agents get lab-3 --deployment analytics
+    "
+  `);
+  expect(await shown("agents", "delete", "lab-3", "--yes")).toMatchInlineSnapshot(`
+    "agent lab-3 of deployment analytics is deleted
+    the name is free again: INSTANT (in 24h)
+    "
+  `);
+  expect(await shown("agents", "delete", "lab-3", "--force", "-y")).toMatchInlineSnapshot(`
+    "agent lab-3 of deployment analytics is deleted
+    given up: 3 tasks
+    the name is free again: INSTANT (in 24h)
+    "
+  `);
+  expect(await shown("agents", "restore", "lab-3")).toMatchInlineSnapshot(`
+    "agent lab-3 of deployment analytics may come back: start it anew
+    "
+  `);
+  expect(await shown("agents", "gone", "lab-3", "--yes")).toMatchInlineSnapshot(`
+    "agent lab-3 is gone; given up: 1 task
+    "
+  `);
+});
+
+test.concurrent("PROTOCOL-L4 H1: groups and brakes", async ({ expect }) => {
+  expect(await shown("groups", "list")).toMatchInlineSnapshot(`
+    "GROUP    AGENTS  CORDONED    ON CUT   LOST AFTER
+    lab      3       yes (move)  abort    5m
+    default  ?       no          inherit  inherit
+    "
+  `);
+  expect(
+    await shown("groups", "set", "lab", "--on-cut", "abort", "--lost-after", "5m"),
+  ).toMatchInlineSnapshot(`
+    "GROUP  AGENTS  CORDONED    ON CUT  LOST AFTER
+    lab    3       yes (move)  abort   5m
+    "
+  `);
+  expect(await shown("agents", "brake", "list")).toMatchInlineSnapshot(`
+    "OF              ENGAGED  SUSPECT   FAILED  EXTENDED BY  RELEASED
+    the deployment  1m ago   29 of 40  2       10m          no
+    "
+  `);
+  expect(await shown("agents", "brake", "release", "--yes")).toMatchInlineSnapshot(`
+    "OF              ENGAGED  SUSPECT   FAILED  EXTENDED BY  RELEASED
+    the deployment  1m ago   29 of 40  2       10m          yes
+    "
+  `);
+  expect(await shown("agents", "brake", "extend", "--by", "10m")).toMatchInlineSnapshot(`
+    "OF              ENGAGED  SUSPECT   FAILED  EXTENDED BY  RELEASED
+    the deployment  1m ago   29 of 40  2       10m          no
     "
   `);
 });

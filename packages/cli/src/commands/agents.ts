@@ -1,7 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// `remex agents`: list, get.
+// `remex agents`: list, get; what is done with agents is beside this file.
 
-import { type Agent, AgentSchema, collectAll, eachAgent } from "@remex/client";
+import { timestampMs } from "@bufbuild/protobuf/wkt";
+import {
+  type Agent,
+  AgentSchema,
+  Availability,
+  collectAll,
+  eachAgent,
+  Maintenance,
+} from "@remex/client";
 import type { Command } from "commander";
 import { type Answer, messageJson, messagesJson } from "../answer.ts";
 import { addGroup, withExamples } from "../command-kit.ts";
@@ -9,12 +17,16 @@ import { addCommonOptions } from "../common-options.ts";
 import type { Runner } from "../gateway-call.ts";
 import { ageOfDuration, momentOf } from "../instants.ts";
 import { type Column, factTable, listTable } from "../table.ts";
+import { addBrakeCommands } from "./agent-brake.ts";
+import { addAgentManagement } from "./agent-management.ts";
 import { availabilityWords, healthWords, kindWords } from "../words.ts";
 
 export function addAgentCommands(program: Command, runner: Runner): void {
   const group = addGroup(program, "agents", "The agents of a deployment.");
   addList(group, runner);
   addGet(group, runner);
+  addAgentManagement(group, runner);
+  addBrakeCommands(group, runner);
 }
 
 function addList(group: Command, runner: Runner): void {
@@ -57,16 +69,41 @@ const columns: Column<Agent>[] = [
   { heading: "AGENT", cell: (each) => each.agent },
   { heading: "KIND", cell: (each) => kindWords[each.kind] ?? String(each.kind) },
   { heading: "HEALTH", cell: healthText },
-  { heading: "AVAILABILITY", cell: (each) => availabilityWords[each.availability] ?? "unknown" },
+  { heading: "AVAILABILITY", cell: availabilityText },
   { heading: "HEARTBEAT", cell: heartbeatText },
   { heading: "SLOTS", cell: (each) => `${each.slotsUsed}/${each.capabilities?.slots ?? 0}` },
+  { heading: "TASKS", cell: (each) => String(each.tasksHeld) },
   { heading: "QUEUES", cell: (each) => each.capabilities?.queues.join(",") ?? "" },
-  { heading: "VERSION", cell: (each) => each.softwareVersion },
+  { heading: "VERSION", cell: versionText },
 ];
 
 function healthText(agent: Agent): string {
   const word = healthWords[agent.health] ?? "unknown";
   return agent.healthReason === "" ? word : `${word} (${agent.healthReason})`;
+}
+
+/** One that drains is followed by what is left of it. */
+function availabilityText(agent: Agent): string {
+  const word = availabilityWords[agent.availability] ?? "unknown";
+  if (agent.availability !== Availability.DRAINING) return word;
+  if (agent.tasksHeld === 0) return "drained";
+  const left = agent.drainRemaining === undefined ? "" : `, ${ageOfDuration(agent.drainRemaining)}`;
+  return `${word} (${agent.tasksHeld} left${left})`;
+}
+
+/** R27: a version that is near or past its end is followed by the day of it. */
+function versionText(agent: Agent): string {
+  const { maintenance, maintainedUntil, softwareVersion } = agent;
+  if (maintainedUntil === undefined) return softwareVersion;
+  const day = new Date(timestampMs(maintainedUntil)).toISOString().slice(0, 10);
+  switch (maintenance) {
+    case Maintenance.ENDING:
+      return `${softwareVersion} (maintained until ${day})`;
+    case Maintenance.ENDED:
+      return `${softwareVersion} (not maintained since ${day})`;
+    default:
+      return softwareVersion;
+  }
 }
 
 function heartbeatText(agent: Agent): string {
@@ -88,9 +125,11 @@ function oneAgent(agent: Agent | undefined, nowMs: number): Answer {
         ["Group", able?.group],
         ["Health", healthText(agent)],
         ["Health since", momentOf(agent.healthSince, nowMs)],
-        ["Availability", availabilityWords[agent.availability] ?? "unknown"],
+        ["Availability", availabilityText(agent)],
+        ["Reason", agent.availabilityNote],
         ["Heartbeat", heartbeatText(agent)],
         ["Slots", `${agent.slotsUsed} of ${able?.slots ?? 0} used`],
+        ["Tasks", agent.tasksHeld === 0 ? undefined : String(agent.tasksHeld)],
         ["Queues", able?.queues.join(", ")],
         ["Labels", pairs(able?.labels)],
         ["Runtimes", able?.runtimes.join(", ")],
@@ -99,7 +138,7 @@ function oneAgent(agent: Agent | undefined, nowMs: number): Answer {
         ["Session since", momentOf(agent.sessionSince, nowMs)],
         ["Registry", agent.registry],
         ["Token", agent.token],
-        ["Version", agent.softwareVersion],
+        ["Version", versionText(agent)],
         ["Host", agent.hostname],
         ["Address", agent.address],
         ["Name conflict", momentOf(agent.conflictAt, nowMs)],
