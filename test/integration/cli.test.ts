@@ -138,7 +138,7 @@ test("R11: an agent is listed as healthy with its last heartbeat", async () => {
     { what: "a healthy agent" },
   );
   const shown = await remex("agents", "list");
-  expect(shown.stdout).toMatch(/^a1 +worker +healthy +schedulable +\ds ago +0\/4 +default/m);
+  expect(shown.stdout).toMatch(/^a1 +worker +healthy +schedulable +\ds ago +0\/4 +0 +default/m);
   expect((await remex("agents", "get", "a1")).exitCode).toBe(0);
   expect((await remex("agents", "get", "a2")).exitCode).toBe(5);
 });

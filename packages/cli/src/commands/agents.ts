@@ -17,9 +17,9 @@ import { addCommonOptions } from "../common-options.ts";
 import type { Runner } from "../gateway-call.ts";
 import { ageOfDuration, momentOf } from "../instants.ts";
 import { type Column, factTable, listTable } from "../table.ts";
+import { availabilityWords, healthWords, kindWords } from "../words.ts";
 import { addBrakeCommands } from "./agent-brake.ts";
 import { addAgentManagement } from "./agent-management.ts";
-import { availabilityWords, healthWords, kindWords } from "../words.ts";
 
 export function addAgentCommands(program: Command, runner: Runner): void {
   const group = addGroup(program, "agents", "The agents of a deployment.");

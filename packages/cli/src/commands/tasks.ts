@@ -3,8 +3,8 @@
 
 import {
   CancelResultSchema,
-  eachTask,
   ExplainTaskResponseSchema,
+  eachTask,
   failureOfDetail,
   type Task,
   TaskSchema,
