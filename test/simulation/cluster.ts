@@ -14,6 +14,7 @@ import {
   startAgent,
 } from "./parts/agent-part.ts";
 import { type ClientPart, type ClientWatcher, startClient } from "./parts/client-part.ts";
+import { type OperatorPart, startOperator } from "./parts/operator-part.ts";
 import { type SimRole, startService } from "./parts/service-part.ts";
 import { type IssuedToken, startTokens, type TokenPart } from "./parts/token-part.ts";
 import { useNetwork } from "./redis/redis-client.ts";
@@ -50,6 +51,7 @@ export interface ClusterDeps {
   readonly onStoreCall: StoreWatcher;
   readonly client: ClientWatcher;
   readonly onRevoked: (token: string) => void;
+  readonly onOperator: (what: string, answer: string) => void;
 }
 
 export class Cluster {
@@ -58,6 +60,7 @@ export class Cluster {
   readonly redis: SimRedis;
   readonly tokens: TokenPart;
   readonly client: ClientPart;
+  readonly operator: OperatorPart;
   readonly plan: ClusterPlan;
   readonly records: Records;
   readonly services = new Map<string, SimProcess>();
@@ -86,6 +89,11 @@ export class Cluster {
     });
     addAgentPrograms(world);
     this.tokens = startTokens({ world, network: this.network, onRevoked: deps.onRevoked });
+    const registries = plan.services.filter(({ role }) => role === "registry");
+    this.operator = startOperator({
+      ...{ world, deployment: plan.deployment, onAnswer: deps.onOperator },
+      registries: registries.map(({ host }) => `http://${host}:8702`),
+    });
     const schedulers = plan.services.filter(({ role }) => role === "scheduler");
     this.client = startClient({
       world,

@@ -26,7 +26,11 @@ export type FaultKind =
   | "stepRedisClock"
   | "stepWallClock"
   | "revokeToken"
-  | "drainAgent";
+  | "drainAgent"
+  | "cordonAgent"
+  | "drainByOperator"
+  | "deleteAgent"
+  | "changeInterval";
 
 export interface FaultPlan {
   readonly kind: FaultKind;
@@ -62,9 +66,16 @@ const weights: Readonly<Record<FaultKind, number>> = {
   wipeRedis: 3,
   stepRedisClock: 2,
   stepWallClock: 2,
-  revokeToken: 3,
+  revokeToken: 5,
   drainAgent: 3,
+  cordonAgent: 4,
+  drainByOperator: 2,
+  deleteAgent: 2,
+  changeInterval: 2,
 };
+
+/** Heartbeat intervals that a deployment may have in the course of a seed. */
+export const intervalsMs = [1_600, 2_000, 2_400] as const;
 
 export function planFaults(rng: Rng, cluster: ClusterPlan, healAtMs: number): FaultPlan[] {
   const count = rng.chance(0.08) ? 0 : rng.int(1, 7);

@@ -16,6 +16,9 @@ export interface FaultsDeps {
 export class Faults {
   readonly #deps: FaultsDeps;
   readonly #paused = new Set<SimProcess>();
+  /** Agents that an operator has decided something about. */
+  readonly #steered = new Set<string>();
+  readonly #removed = new Set<string>();
   /** True once everything was made whole: what was to end later has ended. */
   #healed = false;
 
@@ -40,10 +43,22 @@ export class Faults {
     for (const process of this.#paused) process.resume();
     this.#paused.clear();
     for (const { host } of cluster.plan.services) cluster.startService(host);
+    this.#restore();
     for (const { name } of cluster.plan.agents) {
       const token = cluster.tokenOf.get(name);
       if (token?.revokedAtMs !== undefined) cluster.renewToken(name);
       cluster.startAgent(name);
+    }
+  }
+
+  /** Operators take back what they decided; a deleted agent comes back as another process. */
+  #restore(): void {
+    const { operator, agents, world } = this.#deps.cluster;
+    for (const agent of this.#steered) operator.uncordon(agent);
+    for (const agent of this.#removed) {
+      operator.restore(agent);
+      const process = agents.get(agent)?.process;
+      if (process?.alive) machineNamed(world, process.host).signal(process.pid, "SIGKILL");
     }
   }
 
@@ -210,6 +225,21 @@ export class Faults {
       cluster.tokens.revoke(token);
       this.#later(forMs, "new token", () => cluster.renewToken(target));
     },
+    cordonAgent: ({ target, forMs }) => {
+      const { operator } = this.#deps.cluster;
+      operator.cordon(target);
+      this.#steered.add(target);
+      this.#later(forMs, "uncordon", () => operator.uncordon(target));
+    },
+    drainByOperator: ({ target, forMs }) => {
+      this.#deps.cluster.operator.drain(target, forMs);
+      this.#steered.add(target);
+    },
+    deleteAgent: ({ target }) => {
+      this.#deps.cluster.operator.remove(target);
+      this.#removed.add(target);
+    },
+    changeInterval: ({ amount }) => this.#deps.cluster.operator.setInterval(amount),
     drainAgent: ({ target, forMs }) => {
       const { cluster } = this.#deps;
       cluster.agents.get(target)?.drain("SIGTERM");

@@ -29,9 +29,13 @@ export const mutants: readonly Mutant[] = [
     patches: [
       {
         file: `${task}/settle_reports.lua`,
-        find: "    if not row or row.stage == 'OFFERED' then",
-        replace:
-          "    row = row or (read.state and read)\n    if not row or row.stage == 'OFFERED' then",
+        find: "    elseif not row or row.stage == 'OFFERED' then",
+        replace: "    elseif not read.attempt then",
+      },
+      {
+        file: `${task}/settle_reports.lua`,
+        find: "      answers[#answers + 1] = take(row, report, outcome)\n",
+        replace: "      answers[#answers + 1] = take(read, report, outcome)\n",
       },
     ],
   },

@@ -3,7 +3,7 @@
 
 import type { ClusterPlan, ServicePlace } from "./cluster.ts";
 import { createRng, type Rng } from "./engine/random.ts";
-import { type FaultPlan, planFaults } from "./fault-plan.ts";
+import { type FaultPlan, intervalsMs, planFaults } from "./fault-plan.ts";
 import type { PlannedTask } from "./parts/client-part.ts";
 
 export interface SeedPlan {
@@ -20,9 +20,14 @@ export interface SeedPlan {
 
 export const deployment = "dep";
 
-/** Age at which a session ends: three intervals. */
-export function limitMsOf(cluster: ClusterPlan): number {
-  return 3 * cluster.heartbeatMs;
+/** Ages at which a session ends, three intervals: the least and the greatest of a seed. */
+export function limitsOf({ cluster, faults }: SeedPlan): {
+  readonly leastMs: number;
+  readonly mostMs: number;
+} {
+  const changed = faults.flatMap(({ kind, amount }) => (kind === "changeInterval" ? [amount] : []));
+  const limits = [cluster.heartbeatMs, ...changed].map((heartbeatMs) => 3 * heartbeatMs);
+  return { leastMs: Math.min(...limits), mostMs: Math.max(...limits) };
 }
 
 export function planSeed(seed: number): SeedPlan {
@@ -38,7 +43,7 @@ export function planSeed(seed: number): SeedPlan {
 }
 
 function planCluster(rng: Rng): ClusterPlan {
-  const heartbeatMs = rng.pick([1_600, 2_000, 2_400]);
+  const heartbeatMs = rng.pick(intervalsMs);
   const replicas = (role: ServicePlace["role"], name: string): ServicePlace[] => {
     const count = rng.chance(0.75) ? 2 : 1;
     return Array.from({ length: count }, (_, at) => ({ role, host: `${name}-${at + 1}` }));
@@ -73,8 +78,10 @@ function planCluster(rng: Rng): ClusterPlan {
 
 function planTasks(rng: Rng, cluster: ClusterPlan): SeedPlan["tasks"] {
   const mostSlots = Math.max(...cluster.agents.map(({ slots }) => slots));
-  return Array.from({ length: rng.int(3, 9) }, (_, at) => {
-    const atMs = rng.int(500, 14_000);
+  // Some have a stream of short tasks, so that something is being offered at any moment.
+  const busy = rng.chance(0.25);
+  return Array.from({ length: busy ? rng.int(20, 30) : rng.int(3, 9) }, (_, at) => {
+    const atMs = rng.int(500, 15_000);
     const task: PlannedTask = {
       key: `task-${at}`,
       queue: "default",
@@ -84,7 +91,9 @@ function planTasks(rng: Rng, cluster: ClusterPlan): SeedPlan["tasks"] {
       priority: rng.int(0, 2),
       maxRetries: rng.pick([0, 0, 1]),
       requiredLabels: {},
-      runMs: rng.pick([rng.int(50, 400), rng.int(400, 3_000), rng.int(3_000, 12_000)]),
+      runMs: busy
+        ? rng.int(20, 600)
+        : rng.pick([rng.int(50, 400), rng.int(400, 3_000), rng.int(3_000, 12_000)]),
       exitCode: rng.chance(0.15) ? 1 : 0,
       termMs: rng.pick([5, 5, 200, -1]),
     };

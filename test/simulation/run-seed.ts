@@ -9,7 +9,7 @@ import { Faults } from "./faults.ts";
 import { Observer, type Violation } from "./observe/observer.ts";
 import type { PlannedTask } from "./parts/client-part.ts";
 import { watchWork } from "./parts/task-program.ts";
-import { deployment, limitMsOf, planSeed, type SeedPlan } from "./plan.ts";
+import { deployment, limitsOf, planSeed, type SeedPlan } from "./plan.ts";
 
 export interface SeedResult {
   readonly seed: number;
@@ -34,7 +34,7 @@ export async function runSeed(bench: Bench, seed: number, keep: TraceWish): Prom
   const world = new World(seed, new Trace(keep !== "digest", keep === "events"));
   const observer = new Observer(world, createChecks(), {
     agents: plan.cluster.agents,
-    limitMs: limitMsOf(plan.cluster),
+    limitMs: limitsOf(plan).leastMs,
     leaseMs: 2 * plan.cluster.heartbeatMs,
     stopMs: plan.cluster.stopMs,
   });
@@ -43,6 +43,7 @@ export async function runSeed(bench: Bench, seed: number, keep: TraceWish): Prom
     ...{ world, bench, plan: plan.cluster },
     onRevoked: (token) => observer.revoked(token),
     onStoreCall: (call) => observer.storeCall(call),
+    onOperator: (what, answer) => world.trace.add(world.nowMs, "operator", what, answer),
     client: {
       acknowledged: (task) => world.trace.add(world.nowMs, "client", "submitted", task),
       refused: (task, why) => world.trace.add(world.nowMs, "client", "refused", `${task} ${why}`),
@@ -97,10 +98,11 @@ async function live(cluster: Cluster, observer: Observer, plan: SeedPlan): Promi
 }
 
 /** When every task must have ended (I14). */
-function deadlineOf({ cluster, tasks, healAtMs }: SeedPlan): number {
+function deadlineOf(plan: SeedPlan): number {
+  const { cluster, tasks, healAtMs } = plan;
   const slots = Math.max(...cluster.agents.map((agent) => agent.slots));
   const runMs = tasks.reduce((sum, { task }) => sum + task.runMs * (1 + task.maxRetries), 0);
-  return healAtMs + 2 * limitMsOf(cluster) + cluster.lostAfterMs + patienceMs + runMs / slots;
+  return healAtMs + 2 * limitsOf(plan).mostMs + cluster.lostAfterMs + patienceMs + runMs / slots;
 }
 
 /**
