@@ -71,7 +71,7 @@ const weights: Readonly<Record<FaultKind, number>> = {
   cordonAgent: 4,
   drainByOperator: 2,
   deleteAgent: 2,
-  changeInterval: 2,
+  changeInterval: 3,
 };
 
 /** Heartbeat intervals that a deployment may have in the course of a seed. */
@@ -98,9 +98,14 @@ function planFault(rng: Rng, cluster: ClusterPlan, healAtMs: number): FaultPlan 
   const services = cluster.services.map(({ host }) => host);
   const machines = cluster.agents.map(({ host }) => host);
   const { target, other } = targetsOf(rng, kind, services, machines, cluster);
-  const amount =
-    kind === "slowRedis" ? rng.pick([rng.int(2, 20), rng.int(20, 200)]) : rng.int(1, 60);
+  const amount = amountOf(rng, kind);
   return { kind, atMs, forMs, target, other, amount };
+}
+
+function amountOf(rng: Rng, kind: FaultKind): number {
+  if (kind === "changeInterval") return rng.pick(intervalsMs);
+  if (kind === "slowRedis") return rng.pick([rng.int(2, 20), rng.int(20, 200)]);
+  return rng.int(1, 60);
 }
 
 function targetsOf(
