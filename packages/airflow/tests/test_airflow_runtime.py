@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from .conftest import AgentFactory
-from .kit.fake_agent import REAL_RUNNER, FakeAgent
+from .kit.fake_agent import REAL_RUNNER, SCRIPTED_RUNNER, FakeAgent
 from .kit.polling import eventually
 from .kit.processes import living
 from .kit.stub_execution_api import StubExecutionApi, stub_execution_api
@@ -169,6 +169,20 @@ def _is_stopped(airflow: Airflow, marker: str) -> None:
     airflow.agent.stop(task, "CANCELED")
     assert airflow.agent.outcome(task)["kind"] == "OUTCOME_KIND_CANCELED"
     assert living(marker) == []
+
+
+def test_g1_a_bash_command_ends_with_its_killed_runner(
+    airflow: Airflow, agents: AgentFactory, marker: str
+) -> None:
+    """PROTOCOL-G1: after kill -9 of the runner the lock falls only when the BashOperator's command is gone."""
+    airflow.agent.lease(stop_time="2s")
+    airflow.start("sleeps", "orphaned")
+    eventually("the command runs", lambda: living(marker))
+    airflow.agent.process.kill()
+    next_one = agents(SCRIPTED_RUNNER, "--lock-wait-s", "30")
+    next_one.connect()
+    assert living(marker) == []
+    assert next_one.hello()["journal"][0]["outcome"]["reason"] == "OUTCOME_REASON_RUNNER_LOST"
 
 
 @contextmanager

@@ -11,11 +11,13 @@ import socket
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from remex_airflow.runner.process_tree import descendants
+from remex_airflow.runner.state_directory import is_shared, type_of_mount
 
 from .conftest import AgentFactory
 from .kit.fake_agent import SCRIPTED_RUNNER, SESSION, FakeAgent, attempt_id
@@ -254,6 +256,21 @@ class TestStops:
         outcome = agent.outcome("t_a")
         assert (outcome["kind"], outcome["reason"]) == ("OUTCOME_KIND_ABORTED", "OUTCOME_REASON_LEASE_ENDED")
 
+    def test_t3_a_frame_that_waited_while_the_runner_stood_still_is_counted_from_before(
+        self, agent: FakeAgent
+    ) -> None:
+        """PROTOCOL-T3: process pause counts as elapsed, for what lay in the socket meanwhile too."""
+        agent.start("t_a", command("sleep", "600"), onCut="ON_CUT_ABORT")
+        agent.started("t_a")
+        agent.process.send_signal(signal.SIGSTOP)
+        agent.lease(remaining="2s")
+        # The pause is what is tested: it has to last longer than the lease.
+        time.sleep(3)
+        agent.start("t_b", command("true"))
+        agent.process.send_signal(signal.SIGCONT)
+        assert agent.refused("t_b")["reason"] == "no_lease"
+        assert agent.outcome("t_a")["reason"] == "OUTCOME_REASON_LEASE_ENDED"
+
     def test_r21_continue_goes_on_when_the_lease_ends(self, agent: FakeAgent, tmp_path: Path) -> None:
         """R21: under CONTINUE confirmed work is finished without a lease, and nothing new is started."""
         agent.start("t_a", shell(f"until [ -e {tmp_path}/go ]; do sleep 0.05; done"))
@@ -389,6 +406,22 @@ class TestKilledRunner:
         agent.start("t_a", shell(f'echo "$REMEX_TASK $REMEX_ATTEMPT" > {out}'))
         agent.outcome("t_a")
         assert out.read_text() == "t_a 1794000000.1\n"
+
+
+@pytest.mark.parametrize(
+    ("point", "shared"),
+    [("/home/x/state", "nfs4"), ("/var/lib/agent", "ext4"), ("/mnt/s3/state", "fuse.s3fs")],
+)
+def test_g1_a_lock_counts_on_a_local_file_system_alone(point: str, shared: str) -> None:
+    """PROTOCOL-G1: a state directory that other hosts may use is refused."""
+    mounts = (
+        "21 1 8:1 / / rw - ext4 /dev/sda1 rw\n"
+        "30 21 0:40 / /home rw - nfs4 s:/h rw\n"
+        "31 21 0:41 / /mnt/s3 rw - fuse.s3fs b rw"
+    )
+    kind = type_of_mount(mounts, Path(point))
+    assert kind == shared
+    assert is_shared(kind) == (kind != "ext4")
 
 
 _STARTER = """

@@ -259,6 +259,22 @@ describe("an agent", () => {
     expect((await report("t_a")).outcome).toMatchObject({ kind: OutcomeKind.CANCELED });
   });
 
+  it("PROTOCOL-G1, PROTOCOL-T3: the runner stops work under ABORT while its agent stands still", async () => {
+    const agent = await start({ heartbeatMs: 500, windowMs: 900, stopMs: 200 });
+    registry.offer("t_abort", { ...shell("sleep 100"), onCut: OnCut.ABORT });
+    await progress("t_abort");
+    agent.child.kill("SIGSTOP");
+    const journal = join(folder.path, "state", "journal");
+    await until("the runner stopped it by itself", () =>
+      readFileSync(journal, "utf8").includes("OUTCOME_REASON_LEASE_ENDED"),
+    );
+    agent.child.kill("SIGCONT");
+    expect((await report("t_abort")).outcome).toMatchObject({
+      kind: OutcomeKind.ABORTED,
+      reason: OutcomeReason.LEASE_ENDED,
+    });
+  });
+
   it("PROTOCOL-G1: cut off, work under ABORT is stopped at the lease's end, work under CONTINUE goes on", async () => {
     await start({ heartbeatMs: 500, windowMs: 900, stopMs: 200 });
     registry.offer("t_abort", { ...shell("sleep 100"), onCut: OnCut.ABORT });

@@ -37,6 +37,9 @@ from .state_directory import StateDirectory
 
 CONTRACT = 1
 _PARENT_CHECK_S = 1.0
+# How long the loop may rest while it serves an agent, so that a pause of the process shows as a longer one.
+_TURN_S = 0.5
+_PAUSED_S = 1.5
 # Time for the agent's hello before Airflow is loaded, which blocks the loop for seconds.
 _HELLO_WAIT_S = 1.0
 
@@ -66,6 +69,7 @@ class Guard:
         self._closing = False
         self._signal: signal.Signals | None = None
         self._arrived_at_s: float | None = None
+        self._turned_at_s = clock.now_s()
         self._lease: Lease | None = None
         self._running = RunningAttempts(journal, log)
         self._starter = Starter(state, journal, runtime, clock, log)
@@ -90,14 +94,27 @@ class Guard:
         self._end()
 
     def _turn(self, load_at_s: float) -> None:
-        for key, _ in self._selector.select(self._timeout_s(load_at_s)):
+        ready = self._selector.select(self._timeout_s(load_at_s))
+        self._note_turn()
+        for key, _ in ready:
             key.data()
+        self._arrived_at_s = None
         if self._signal is not None:
             self._close(f"received {self._signal.name}")
         for attempt, outcome in self._running.reap():
             self._say("ended", {**StartRequest.name(attempt), "outcome": outcome})
         self._running.check_deadlines(self._lease, self._clock.now_s())
         self._flush()
+
+    def _note_turn(self) -> None:
+        """Set when a frame that is read in this turn may have arrived.
+
+        Had the process stood still, it may have waited in the socket all the while: what it grants is counted
+        from the turn before (PROTOCOL T3).
+        """
+        now_s = self._clock.now_s()
+        self._arrived_at_s = self._turned_at_s if now_s - self._turned_at_s > _PAUSED_S else now_s
+        self._turned_at_s = now_s
 
     def _end(self) -> None:
         self._flush()
@@ -279,6 +296,8 @@ class Guard:
         if self._agent is None:
             self._check_parent()
             waits.append(_PARENT_CHECK_S)
+        elif not self._closing:
+            waits.append(_TURN_S)
         if not self._loaded:
             waits.append(load_at_s - now_s)
         waits += self._running.waits_s(self._lease, self._clock.now_s())

@@ -18,6 +18,8 @@ from .runtime import Report
 
 # What a leader may take over the stop time before the runner ends the attempt in its place.
 _LEADER_GRACE_S = 4.0
+# What KILL itself may take within the stop time of work under ABORT.
+_KILL_RESERVE_S = 0.5
 _ORPHAN_ROUNDS = 50
 _ORPHAN_PAUSE_S = 0.01
 
@@ -63,7 +65,7 @@ class RunningAttempts:
             if attempt.stop is not None:
                 self._check_stopped(key, attempt, now_s)
             elif attempt.aborts_on_cut and lease_over:
-                _order(attempt, LEASE_ENDED, lease)
+                attempt.order_stop(LEASE_ENDED, *_until_lost(lease, lease_now_s, now_s))
             elif attempt.timeout_at_s is not None and now_s >= attempt.timeout_at_s:
                 _order(attempt, TIMED_OUT, lease)
 
@@ -134,6 +136,18 @@ class RunningAttempts:
 def _order(attempt: RunningAttempt, stop: StopOrder, lease: Lease | None) -> None:
     stop_s = lease.stop_s if lease else DEFAULT_STOP_S
     attempt.order_stop(stop, stop_s, time.monotonic() + stop_s + _LEADER_GRACE_S)
+
+
+def _until_lost(lease: Lease | None, lease_now_s: float, now_s: float) -> tuple[float, float]:
+    """Return the time until KILL, and when the leader itself is ended.
+
+    Work under ABORT is gone by the lease's end and the stop time, however late the end was noticed.
+    """
+    if lease is None:
+        return DEFAULT_STOP_S, now_s + DEFAULT_STOP_S + _LEADER_GRACE_S
+    reserve_s = min(_KILL_RESERVE_S, lease.stop_s / 4)
+    stop_s = max(0.0, lease.ends_at_s + lease.stop_s - reserve_s - lease_now_s)
+    return stop_s, now_s + stop_s + _LEADER_GRACE_S
 
 
 def _ended_child() -> tuple[int, int] | None:

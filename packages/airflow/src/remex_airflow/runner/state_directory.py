@@ -19,6 +19,53 @@ class LockHeldError(Exception):
     """Another runner, or work that it left behind, still holds the state directory."""
 
 
+class SharedFileSystemError(OSError):
+    """The state directory is on a file system whose locks prove nothing."""
+
+
+_SHARED_TYPES = frozenset(
+    [
+        "9p",
+        "afs",
+        "beegfs",
+        "ceph",
+        "cifs",
+        "fuse",
+        "glusterfs",
+        "gpfs",
+        "lustre",
+        "ncpfs",
+        "nfs",
+        "nfs4",
+        "ocfs2",
+        "orangefs",
+        "smb3",
+        "smbfs",
+        "vboxsf",
+        "virtiofs",
+    ]
+)
+_MOUNTS = Path("/proc/self/mountinfo")
+
+
+def is_shared(file_system: str) -> bool:
+    """Return whether other hosts may use this type of file system, or nobody knows (PROTOCOL G1)."""
+    local_fuse = "fuse.fuse-overlayfs"
+    return file_system in _SHARED_TYPES or (file_system.startswith("fuse.") and file_system != local_fuse)
+
+
+def type_of_mount(mountinfo: str, path: Path) -> str:
+    """Return the type of the file system that a path is on, from the text of /proc/self/mountinfo."""
+    longest, found = -1, ""
+    for line in mountinfo.splitlines():
+        before, _, after = line.partition(" - ")
+        point = Path(before.split(" ")[4].replace("\\040", " "))
+        # Of two mounts on one point the later line is the one that is seen.
+        if path.is_relative_to(point) and len(point.parts) >= longest:
+            longest, found = len(point.parts), after.split(" ")[0]
+    return found
+
+
 class StateDirectory:
     """A directory that belongs to one runner at a time."""
 
@@ -33,6 +80,7 @@ class StateDirectory:
         descriptor, so taking it proves that nothing of an older instance runs.
         """
         self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._refuse_shared()
         self.lock_fd = os.open(self.path / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         deadline_s = time.monotonic() + wait_s
         while True:
@@ -47,6 +95,17 @@ class StateDirectory:
                 sleep(0.1)
             else:
                 return
+
+    def _refuse_shared(self) -> None:
+        if not _MOUNTS.exists():
+            # macOS: the type stays unknown.
+            return
+        kind = type_of_mount(_MOUNTS.read_text(), self.path.resolve())
+        if is_shared(kind):
+            raise SharedFileSystemError(
+                f"{self.path} is on {kind}, where a lock does not prove that nothing else runs; "
+                "give --state-dir a directory of a local disk"
+            )
 
     def listen(self) -> socket.socket:
         """Listen for the agent on the socket of the directory. Needs the lock."""
