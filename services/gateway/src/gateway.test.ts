@@ -46,6 +46,7 @@ const publicMethods: Readonly<
   "remex.registry.v1.AgentService/WatchAgents": [Role.VIEWER, "deployment"],
   "remex.registry.v1.AgentService/ReadTaskLog": [Role.VIEWER, "deployment"],
   "remex.scheduler.v1.TaskService/SubmitTasks": [Role.SUBMITTER, "deployment"],
+  "remex.scheduler.v1.TaskService/ExplainTask": [Role.VIEWER, "deployment"],
   "remex.scheduler.v1.TaskService/GetTask": [Role.VIEWER, "deployment"],
   "remex.scheduler.v1.TaskService/BatchGetTasks": [Role.VIEWER, "deployment"],
   "remex.scheduler.v1.TaskService/ListTasks": [Role.VIEWER, "deployment"],
