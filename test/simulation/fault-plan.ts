@@ -56,7 +56,7 @@ const weights: Readonly<Record<FaultKind, number>> = {
   crashMachine: 2,
   cutOneWay: 10,
   cutBoth: 8,
-  isolate: 8,
+  isolate: 12,
   breakConnections: 8,
   slowNetwork: 4,
   slowRedis: 3,
@@ -125,7 +125,7 @@ function targetsOf(
     case "stepWallClock":
       return { target: agent.host, other: "" };
     case "isolate":
-      return { target: rng.pick([...services, ...machines, ...machines]), other: "" };
+      return { target: rng.pick([...services, ...machines, ...machines, ...machines]), other: "" };
     case "cutOneWay":
     case "cutBoth":
     case "breakConnections": {

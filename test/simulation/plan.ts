@@ -93,7 +93,12 @@ function planTasks(rng: Rng, cluster: ClusterPlan): SeedPlan["tasks"] {
       requiredLabels: {},
       runMs: busy
         ? rng.int(20, 600)
-        : rng.pick([rng.int(50, 400), rng.int(400, 3_000), rng.int(3_000, 12_000)]),
+        : rng.pick([
+            rng.int(50, 400),
+            rng.int(400, 3_000),
+            rng.int(3_000, 12_000),
+            rng.int(8_000, 24_000),
+          ]),
       exitCode: rng.chance(0.15) ? 1 : 0,
       termMs: rng.pick([5, 5, 200, -1]),
     };

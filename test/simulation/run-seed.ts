@@ -28,6 +28,7 @@ export type TraceWish = "digest" | "facts" | "events";
 /** What I14 allows beside the limits and the run time. */
 const patienceMs = 60_000;
 const pollMs = 500;
+const slowPollMs = 2_000;
 
 export async function runSeed(bench: Bench, seed: number, keep: TraceWish): Promise<SeedResult> {
   const plan = planSeed(seed);
@@ -90,11 +91,15 @@ async function live(cluster: Cluster, observer: Observer, plan: SeedPlan): Promi
       }
     });
   }
+  const follower = followTasks(cluster, submitted);
   await world.run(plan.healAtMs);
   faults.heal();
   observer.note({ kind: "healed", atMs: world.nowMs });
-  const unfinished = await settle(cluster, submitted, deadlineOf(plan));
-  observer.note({ kind: "over", atMs: world.nowMs, unfinished });
+  follower.healed();
+  await world.run(deadlineOf(plan), () => follower.unfinished().length === 0);
+  // What is left to be said is said: a late result must change nothing.
+  if (follower.unfinished().length === 0) await world.run(world.nowMs + 1_000);
+  observer.note({ kind: "over", atMs: world.nowMs, unfinished: follower.unfinished() });
 }
 
 /** When every task must have ended (I14). */
@@ -105,34 +110,43 @@ function deadlineOf(plan: SeedPlan): number {
   return healAtMs + 2 * limitsOf(plan).mostMs + cluster.lostAfterMs + patienceMs + runMs / slots;
 }
 
+interface TaskFollower {
+  unfinished(): readonly string[];
+  /** Everything is whole: from now on agents that have ended are started again at once. */
+  healed(): void;
+}
+
 /**
- * Follows the tasks until all have ended. What the store has lost is submitted again, as an executor does,
- * and an agent that has ended is started again, as a service manager does.
+ * Follows the tasks as an executor does: what the store has lost is submitted again. Once all is whole, an
+ * agent that has ended is started again, as a service manager does.
  */
-async function settle(
-  cluster: Cluster,
-  submitted: ReadonlyMap<string, PlannedTask>,
-  deadlineMs: number,
-): Promise<readonly string[]> {
+function followTasks(cluster: Cluster, submitted: ReadonlyMap<string, PlannedTask>): TaskFollower {
   const { world, client } = cluster;
-  let unfinished: readonly string[] = [...submitted.keys()];
+  const ended = new Set<string>();
+  let whole = false;
+  const unfinished = (): string[] => [...submitted.keys()].filter((task) => !ended.has(task));
   const poll = (): void => {
-    for (const { name } of cluster.plan.agents) cluster.startAgent(name);
-    client.states(deployment, unfinished, (states) => {
-      for (const task of unfinished) {
-        const planned = submitted.get(task);
-        if (states.get(task) === undefined && planned !== undefined)
-          client.submit(deployment, planned);
-      }
-      unfinished = unfinished.filter((task) => states.get(task) !== "ended");
-    });
-    world.after(pollMs, undefined, "poll", poll);
+    if (whole) for (const { name } of cluster.plan.agents) cluster.startAgent(name);
+    const asked = unfinished();
+    if (asked.length > 0) {
+      client.states(deployment, asked, (states) => {
+        for (const task of asked) {
+          const planned = submitted.get(task);
+          const state = states.get(task);
+          if (state === "ended") ended.add(task);
+          else if (state === undefined && planned !== undefined) client.submit(deployment, planned);
+        }
+      });
+    }
+    world.after(whole ? pollMs : slowPollMs, undefined, "poll", poll);
   };
-  poll();
-  await world.run(deadlineMs, () => unfinished.length === 0);
-  // What is left to be said is said: a late result must change nothing.
-  if (unfinished.length === 0) await world.run(world.nowMs + 1_000);
-  return unfinished;
+  world.after(slowPollMs, undefined, "poll", poll);
+  return {
+    unfinished,
+    healed: () => {
+      whole = true;
+    },
+  };
 }
 
 function crashesOf(world: World): Violation[] {
