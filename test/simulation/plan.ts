@@ -55,6 +55,7 @@ function planCluster(rng: Rng): ClusterPlan {
     queues: ["default"],
     labels: {},
     rate: rng.between(0.97, 1.03),
+    sidecar: rng.chance(0.4),
   }));
   return {
     deployment,

@@ -17,6 +17,7 @@ import {
 import { RunnerKeeper } from "../../../packages/agent/src/shell/runner-keeper.ts";
 import type { SimProcess, World } from "../engine/world.ts";
 import { machineNamed } from "../os/machine.ts";
+import { spawn } from "../os/sim-child-process.ts";
 import { addProgram, type Program, type RunningProgram } from "../os/programs.ts";
 import { registriesAddress } from "./addresses.ts";
 import { clockOf, logOf } from "./fittings.ts";
@@ -30,6 +31,8 @@ export interface AgentSetup {
   readonly queues: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
   readonly rate: number;
+  /** Whether the machine starts the runner, as a container beside the agent's, and not the agent. */
+  readonly sidecar: boolean;
   /** The value of its token, as its token file has it now. */
   readToken(): string;
 }
@@ -71,6 +74,29 @@ function runRunner({ process, exit, ...program }: RunningProgram, _args: readonl
   );
 }
 
+/** How long a machine takes to start a container again. */
+const restartMs = 300;
+
+/** Starts the runner of a sidecar where none lives, and again whenever it has ended. */
+function keepSidecar(world: World, setup: AgentSetup): void {
+  const machine = machineNamed(world, setup.host);
+  const lives = [...machine.table.values()].some(({ process }) =>
+    process.name.startsWith("runner"),
+  );
+  if (lives) return;
+  const { rate, host } = setup;
+  const supervisor = world.createProcess(`supervisor-${host}#${world.nextPid()}`, host, {
+    rate,
+    wallOffsetMs: 0,
+  });
+  world.after(0, supervisor, "container", () => {
+    const runner = spawn(runnerProgram, [], { stdio: ["ignore"], detached: true });
+    runner.once("exit", () => {
+      world.after(restartMs, supervisor, "container again", () => keepSidecar(world, setup));
+    });
+  });
+}
+
 /** A started agent process. */
 export interface StartedAgent {
   readonly process: SimProcess;
@@ -93,6 +119,7 @@ export function startAgent(world: World, setup: AgentSetup): StartedAgent {
     onTerm: () => world.after(0, process, "SIGTERM", () => agent?.drain("SIGTERM", undefined)),
     onExit: () => undefined,
   });
+  if (setup.sidecar) keepSidecar(world, setup);
   world.after(1, process, "start", () => {
     agent = begin(setup, process, () => machine.exit(process.pid, 0, null));
   });
@@ -107,7 +134,7 @@ function begin(setup: AgentSetup, process: SimProcess, onGone: () => void): Agen
   const log = logOf(process);
   const instance = new Uint8Array(16).map(() => process.random.int(0, 255));
   const keeper = new RunnerKeeper({
-    command: [runnerProgram, "--state-dir", stateDir],
+    command: setup.sidecar ? undefined : [runnerProgram, "--state-dir", stateDir],
     socketPath: shortSocketPath(stateDir),
     environment: {},
     agent: setup.name,
