@@ -14,6 +14,8 @@ export interface Mutant {
   /** The rule that is gone. */
   readonly rule: string;
   readonly what: string;
+  /** Why the simulation does not notice, where it does not. */
+  readonly unnoticed?: string;
   readonly patches: readonly Patch[];
 }
 
@@ -43,6 +45,8 @@ export const mutants: readonly Mutant[] = [
     name: "confirm-in-ended-session",
     rule: "S3",
     what: "an attempt is confirmed although its session is over or ending",
+    unnoticed:
+      "an accept would have to arrive within the milliseconds in which its session begins to end, and the agent's own checks (S4) keep what follows harmless",
     patches: [
       {
         file: `${task}/confirm_attempts.lua`,
@@ -217,6 +221,8 @@ export const mutants: readonly Mutant[] = [
     name: "no-adoption",
     rule: "D2",
     what: "running attempts that the store has forgotten are not adopted",
+    unnoticed:
+      "what is not adopted is killed (H3) before the quarantine ends: work is lost, and never doubled",
     patches: [
       {
         file: `${task}/reconcile_inventories.lua`,
@@ -277,6 +283,8 @@ export const mutants: readonly Mutant[] = [
     name: "absent-before-its-time",
     rule: "S7",
     what: "what was confirmed after an inventory was made counts as absent from it",
+    unnoticed:
+      "inventories and accepts of an agent come in order and are carried out in it; only a confirm that the store did not answer is carried out late",
     patches: [
       {
         file: `${task}/reconcile_inventories.lua`,
@@ -367,6 +375,8 @@ export const mutants: readonly Mutant[] = [
     name: "held-work-not-bound",
     rule: "H1",
     what: "a returning agent's work is not bound to its new session",
+    unnoticed:
+      "a result is taken in whichever session (C2), and a second copy of CONTINUE work is allowed once lost_after has passed",
     patches: [
       {
         file: `${task}/reconcile_inventories.lua`,
