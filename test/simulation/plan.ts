@@ -91,6 +91,7 @@ function planTasks(rng: Rng, cluster: ClusterPlan): SeedPlan["tasks"] {
       slotCost: rng.chance(0.2) ? Math.min(2, mostSlots) : 1,
       priority: rng.int(0, 2),
       maxRetries: rng.pick([0, 0, 1]),
+      maxRecoveries: rng.pick([3, 3, 1, 0]),
       requiredLabels: {},
       runMs: busy
         ? rng.int(20, 600)

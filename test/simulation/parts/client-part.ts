@@ -20,6 +20,7 @@ export interface PlannedTask extends TaskBehaviour {
   readonly slotCost: number;
   readonly priority: number;
   readonly maxRetries: number;
+  readonly maxRecoveries: number;
   readonly requiredLabels: Readonly<Record<string, string>>;
 }
 
@@ -124,6 +125,7 @@ function specOf(planned: PlannedTask) {
     slotCost: planned.slotCost,
     priority: planned.priority,
     maxRetries: planned.maxRetries,
+    maxRecoveries: planned.maxRecoveries,
     requiredLabels: { ...planned.requiredLabels },
     onCut: planned.onCut === "ABORT" ? OnCut.ABORT : OnCut.CONTINUE,
     onLost: planned.onLost === "FAIL" ? OnLost.FAIL : OnLost.REQUEUE,
