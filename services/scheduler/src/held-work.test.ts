@@ -47,7 +47,7 @@ describe("work of lost agents, with two schedulers", () => {
   };
   const sweepBoth = () => Promise.all([one.scheduler.sweepOnce(), two.scheduler.sweepOnce()]);
 
-  test("PROTOCOL-H1: an agent that comes back within lost_after, to the other scheduler, keeps its work", async () => {
+  test("R23 R31 PROTOCOL-H1: an agent that comes back within lost_after, to the other scheduler, keeps its work", async () => {
     const agent = await one.agent("a1");
     const [task = ""] = await one.submit({});
     const offer = await confirmed(agent);
@@ -75,7 +75,7 @@ describe("work of lost agents, with two schedulers", () => {
     expect(await taskOf(task)).toMatchObject({ state: TaskState.SUCCEEDED, attempts: 1 });
   });
 
-  test("PROTOCOL-H1: after lost_after it runs elsewhere once, whichever schedulers sweep; the zombie is killed", async () => {
+  test("R31 PROTOCOL-H1: after lost_after it runs elsewhere once, whichever schedulers sweep; the zombie is killed", async () => {
     const agent = await one.agent("a1");
     const [task = ""] = await one.submit({});
     const offer = await confirmed(agent);

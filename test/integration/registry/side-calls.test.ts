@@ -198,7 +198,7 @@ describe("Forward", () => {
     ["that has ended", { state: "SUCCEEDED" }],
     ["of another agent", { agent: "other" }],
     ["of a later session", { session: "9999999999.1" }],
-  ] as const)("PROTOCOL-E1 I21: a call %s is refused", async (_, change) => {
+  ] as const)("R31 PROTOCOL-E1 I21: a call %s is refused", async (_, change) => {
     attempts.set("t1", rowOf(change as Partial<AttemptRow>));
     expect(await refusalOf(forward({}))).toMatchObject({
       code: "attempt_not_current",

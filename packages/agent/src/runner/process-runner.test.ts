@@ -227,7 +227,7 @@ describe("the process runner", () => {
     expect(isAlive(stray)).toBe(false);
   });
 
-  it("PROTOCOL-G1: stops work under ABORT by itself when the lease ends", async () => {
+  it("R23 PROTOCOL-G1: stops work under ABORT by itself when the lease ends", async () => {
     const { agent } = await serve();
     agent.start("t_abort", ["sleep", "60"], { onCut: "ON_CUT_ABORT" });
     agent.start("t_goes_on", ["sleep", "60"]);

@@ -165,7 +165,7 @@ describe("work of lost agents", () => {
     expect(await slotsOf("a1")).toBe("0");
   });
 
-  test("PROTOCOL-H1: what was given up meanwhile is killed on return, and its result is stale", async () => {
+  test("R31 PROTOCOL-H1: what was given up meanwhile is killed on return, and its result is stale", async () => {
     const { id, attempt, session } = await run("STARTED");
     await end(session);
     world.now += lostAfterMs;
