@@ -101,6 +101,10 @@ export function taskFacts(task: Task, nowMs: number): [string, string | undefine
     ["  signal", outcome?.signal],
     ["  message", outcome?.message],
     ["Stale reports", staleText(task)],
+    [
+      "Dropped calls",
+      task.droppedCalls === 0 ? undefined : `${task.droppedCalls} kept during a cut, never sent`,
+    ],
   ];
 }
 

@@ -99,7 +99,7 @@ export type {
   TaskRow,
 } from "./task/task-reads.ts";
 export type { TaskRefusal, TaskStanding } from "./task/task-explanation.ts";
-export type { RefusedReport } from "./task/task-refusals.ts";
+export type { AuditMatter, DroppedCalls, RefusedReport } from "./task/task-refusals.ts";
 export { createTaskStore, type TaskStore, taskLibrary } from "./task/task-store.ts";
 export type {
   CancelAnswer,

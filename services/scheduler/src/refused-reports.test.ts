@@ -18,7 +18,7 @@ afterAll(() => store.stop());
 const unwrapped = (tasks: TaskStore): TaskStore => tasks;
 
 /** A task whose attempt was given up, and its agent, which comes back and reports all the same. */
-async function lateReport(world: Awaited<ReturnType<typeof startScheduler>>) {
+async function lateReport(world: Awaited<ReturnType<typeof startScheduler>>, droppedCalls = 0) {
   const agent = await world.agent("a1");
   const [task = ""] = await world.submit({});
   const offer = await agent.next("offer");
@@ -29,10 +29,10 @@ async function lateReport(world: Awaited<ReturnType<typeof startScheduler>>) {
   agent.detach();
   const back = await world.agent("a1", { offersAllowed: false });
   const outcome = { kind: OutcomeKind.SUCCEEDED, runTime: durationFromMs(4_500) };
-  back.report(offer, outcome);
+  back.report(offer, outcome, droppedCalls);
   expect((await back.next("reportAnswer")).verdict).toBe(ReportVerdict.STALE);
   // Its answer was lost: it says the same again.
-  back.report(offer, outcome);
+  back.report(offer, outcome, droppedCalls);
   expect((await back.next("reportAnswer", 2)).verdict).toBe(ReportVerdict.STALE);
   return { task, offer };
 }
@@ -76,4 +76,46 @@ test("PROTOCOL-C3: each is a row of the audit, once, whatever schedulers bring i
   });
   one.stop();
   two.stop();
+});
+
+test("PROTOCOL-E1: calls that were kept during a cut and dropped are counted at their task and a row of the audit, once", async () => {
+  const notes: AuditNote[] = [];
+  const appendAudit = async (appended: readonly AuditNote[]) => void notes.push(...appended);
+  const world = await startScheduler(store, "scheduler-1", unwrapped, { appendAudit });
+  const { task, offer } = await lateReport(world, 3);
+  await world.scheduler.slowOnce();
+  expect((await world.client.getTask({ deployment, task })).task).toMatchObject({
+    droppedCalls: 3,
+  });
+  const dropped = notes.filter(({ action }) => action === "kept_calls");
+  expect(dropped).toMatchObject([
+    { actor: `agent:${deployment}/a1`, subject: `task:${task}`, result: "DROPPED" },
+  ]);
+  const { epoch, number } = offer.attempt ?? {};
+  expect(JSON.parse(dropped[0]?.detailJson ?? "{}")).toEqual({
+    attempt: `${epoch}.${number}`,
+    calls: 3,
+  });
+  world.stop();
+});
+
+test("PROTOCOL-E1: a result that is taken tells of dropped calls too; of an unknown task nothing is kept", async () => {
+  const notes: AuditNote[] = [];
+  const appendAudit = async (appended: readonly AuditNote[]) => void notes.push(...appended);
+  const world = await startScheduler(store, "scheduler-1", unwrapped, { appendAudit });
+  const agent = await world.agent("a1");
+  const [task = ""] = await world.submit({});
+  const offer = await agent.next("offer");
+  agent.accept(offer);
+  await agent.next("confirm");
+  agent.report(offer, { kind: OutcomeKind.SUCCEEDED }, 2);
+  expect((await agent.next("reportAnswer")).verdict).toBe(ReportVerdict.ACCEPTED);
+  agent.report({ ...offer, task: "t_unknown" }, { kind: OutcomeKind.SUCCEEDED }, 2);
+  expect((await agent.next("reportAnswer", 2)).verdict).toBe(ReportVerdict.UNKNOWN_TASK);
+  await world.scheduler.slowOnce();
+  expect(notes).toMatchObject([{ action: "kept_calls", subject: `task:${task}` }]);
+  expect((await world.client.getTask({ deployment, task })).task).toMatchObject({
+    droppedCalls: 2,
+  });
+  world.stop();
 });

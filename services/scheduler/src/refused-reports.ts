@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// What is made of reports that are refused: counters, the log, and a row of the audit (PROTOCOL C2, C3).
+// What is made of reports that are refused: counters, the log, and a row of the audit (PROTOCOL C2, C3); dropped
+// calls, which come with reports, are such rows too (E1).
 
 import type { Logger } from "@remex/runtime";
-import type { RefusedReport, ReportItem, SessionStore, TaskStore } from "@remex/store";
+import type { AuditMatter, ReportItem, SessionStore, TaskStore } from "@remex/store";
 import type { SchedulerMetrics } from "./scheduler-metrics.ts";
 
 /** An entry of the audit, without its place in the chain. */
@@ -73,15 +74,29 @@ export function createRefusedReports(deps: RefusedReportsDeps): RefusedReports {
   };
 }
 
-function noteOf(deployment: string, epoch: string, report: RefusedReport): AuditNote {
-  const { place, atMs, agent, task, verdict, attempt, supersededBy, reason, ranMs } = report;
-  return {
-    entry: `refused-report/${deployment}/${epoch}/${place}`,
+function noteOf(deployment: string, epoch: string, matter: AuditMatter): AuditNote {
+  const { place, atMs, agent, task, attempt } = matter;
+  const standing = {
     atMs,
     actor: `agent:${deployment}/${agent}`,
-    action: "report",
     deployment,
     subject: `task:${task}`,
+  };
+  if (matter.verdict === "CALLS_DROPPED") {
+    const { calls } = matter;
+    return {
+      ...standing,
+      entry: `dropped-calls/${deployment}/${epoch}/${place}`,
+      action: "kept_calls",
+      result: "DROPPED",
+      detailJson: JSON.stringify({ attempt, calls }),
+    };
+  }
+  const { verdict, supersededBy, reason, ranMs } = matter;
+  return {
+    ...standing,
+    entry: `refused-report/${deployment}/${epoch}/${place}`,
+    action: "report",
     result: verdict,
     detailJson: JSON.stringify({ attempt, supersededBy, reason, ranMs }),
   };

@@ -140,5 +140,6 @@ function readReport(report: Report): ReportItem | undefined {
     outcome: toBinary(OutcomeSchema, outcome),
     started: false,
     ranMs: outcome.runTime === undefined ? 0 : Math.max(0, Math.round(durationMs(outcome.runTime))),
+    droppedCalls: report.droppedCalls,
   };
 }

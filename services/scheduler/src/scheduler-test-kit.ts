@@ -89,9 +89,15 @@ export class FarAgent {
     this.say({ event: { case: "progress", value: { task, attempt, progress } } });
   }
 
-  report({ task, attempt }: Ref, outcome: OutcomeInit = { kind: OutcomeKind.SUCCEEDED }): void {
+  report(
+    { task, attempt }: Ref,
+    outcome: OutcomeInit = { kind: OutcomeKind.SUCCEEDED },
+    droppedCalls = 0,
+  ): void {
     const digest = toBinary(OutcomeSchema, create(OutcomeSchema, outcome));
-    this.say({ event: { case: "report", value: { task, attempt, outcome, digest } } });
+    this.say({
+      event: { case: "report", value: { task, attempt, outcome, digest, droppedCalls } },
+    });
   }
 
   emit({ task, attempt }: Ref, number: number, text = `event ${number}`): void {

@@ -74,6 +74,7 @@ export function taskOfRow(deployment: string, row: TaskRow, withWork: boolean): 
     note: row.note,
     reason: row.reason,
     staleReports: row.staleReports,
+    droppedCalls: row.droppedCalls,
     ...(row.wastedMs === 0 ? {} : { wastedRunTime: durationFromMs(row.wastedMs) }),
     ...(row.state === "HELD" && Number.isFinite(row.heldUntilMs)
       ? { heldUntil: timestampFromMs(row.heldUntilMs) }

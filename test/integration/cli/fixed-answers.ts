@@ -140,6 +140,7 @@ const tasks = () => [
     queuedAt: ago(2.5 * hours),
     endedAt: ago(2.4 * hours),
     attempts: 2,
+    droppedCalls: 3,
     spec: {
       queue: "default",
       slotCost: 2,

@@ -271,6 +271,7 @@ test.concurrent("SEC-E2: tasks, whose text cannot steer the terminal", async ({ 
       outcome:          failed
       exit code:        2
       message:          no space\\x1b]0;pwned\\x07 left
+    Dropped calls:      3 kept during a cut, never sent
     "
   `);
 });

@@ -3,7 +3,7 @@
 
 import type { Check, Row } from "../observe/facts.ts";
 
-const counters: ReadonlySet<string> = new Set(["staleReports", "wastedMs"]);
+const counters: ReadonlySet<string> = new Set(["staleReports", "wastedMs", "droppedCalls"]);
 
 export function createStaleReportCheck(): Check {
   return {

@@ -7,8 +7,8 @@ import { type SideCalls, statusFor } from "../shell/forward.ts";
 import type { CallBook, CallerName } from "./call-book.ts";
 import { forwardWhole } from "./whole-call.ts";
 
-/** `settled`: none is left; `waiting`: contact was lost or Airflow is away, they stay kept. */
-export type SendResult = "settled" | "waiting";
+/** `settled`: none is left, so many were dropped; `waiting`: contact was lost or Airflow is away, they stay kept. */
+export type SendResult = { readonly kind: "settled"; readonly dropped: number } | "waiting";
 
 /** Longer than Airflow needs for any of these. */
 const callLimitMs = 60_000;
@@ -40,20 +40,21 @@ export class CallSender {
     this.#sending.add(key);
     try {
       const result = await this.#sendAll(name, key, sideCalls, signal);
-      if (result === "settled") this.#tries.delete(key);
+      if (result !== "waiting") this.#tries.delete(key);
       return result;
     } finally {
       this.#sending.delete(key);
     }
   }
 
-  /** The attempt is not current: nothing of it may reach Airflow. */
-  async drop(name: CallerName, reason: string): Promise<void> {
+  /** The attempt is not current: nothing of it may reach Airflow. Gives how many calls that were. */
+  async drop(name: CallerName, reason: string): Promise<number> {
     const calls = await this.#book.remove(name);
-    if (calls === 0) return;
+    if (calls === 0) return 0;
     const { task } = name;
     const attempt = formatRef(name.attempt);
     this.#log.warn({ task, attempt, calls, reason }, "kept calls of an attempt were dropped");
+    return calls;
   }
 
   async #sendAll(
@@ -70,12 +71,10 @@ export class CallSender {
       if (status >= 500) {
         const away = answer.kind === "failed" && status !== 502;
         if (away || this.#mayTryAgain(key)) return "waiting";
-        await this.drop(name, "airflow_error");
-        return "settled";
+        return { kind: "settled", dropped: await this.drop(name, "airflow_error") };
       }
       if (refusals.has(status)) {
-        await this.drop(name, `status_${status}`);
-        return "settled";
+        return { kind: "settled", dropped: await this.drop(name, `status_${status}`) };
       }
       if (status >= 400) {
         const { task } = name;
@@ -84,7 +83,7 @@ export class CallSender {
       this.#book.drop(name);
     }
     await this.#book.remove(name);
-    return "settled";
+    return { kind: "settled", dropped: 0 };
   }
 
   #mayTryAgain(key: string): boolean {

@@ -82,7 +82,7 @@ function take(turn: Turn, event: AgentMachineEvent): void {
       noteCallsKept(turn, event);
       return;
     case "callsSettled":
-      noteCallsSettled(turn, event);
+      noteCallsSettled(turn, event, event.dropped);
       return;
     case "streamEnded":
       if (event.dial !== turn.state.dial) return;

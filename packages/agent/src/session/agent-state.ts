@@ -164,6 +164,8 @@ export interface AgentState {
   unguarded: boolean;
   /** Attempts whose calls of Airflow's API wait for the control plane's word (E1), by key. */
   readonly keptCalls: Map<string, AttemptEventName>;
+  /** How many kept calls of held attempts were dropped, by key; their reports say it (E1). */
+  readonly droppedCalls: Map<string, number>;
   /** When that word was asked for last on this stream. */
   callsAskedAtMs: number;
   /** Why the control plane refused the agent last, so that the same is told once. */
@@ -200,6 +202,7 @@ export function createAgentState(identity: AgentIdentity, nowMs: number): AgentS
     former: identity.former,
     unguarded: false,
     keptCalls: new Map(),
+    droppedCalls: new Map(),
     callsAskedAtMs: Number.NEGATIVE_INFINITY,
     refusal: undefined,
     session: undefined,
@@ -325,8 +328,8 @@ export type AgentMachineEvent =
   | { readonly kind: "dialTimer"; readonly dial: number }
   /** A call of the attempt is kept on disk. */
   | ({ readonly kind: "callsKept" } & AttemptEventName)
-  /** Its kept calls were sent, or dropped. */
-  | ({ readonly kind: "callsSettled" } & AttemptEventName)
+  /** Its kept calls were sent, but for so many that were dropped. */
+  | ({ readonly kind: "callsSettled"; readonly dropped: number } & AttemptEventName)
   | { readonly kind: "streamEnded"; readonly dial: number; readonly end: StreamEnd }
   /** The work loop turned; also when deadlines are looked at. */
   | { readonly kind: "turn" }

@@ -320,7 +320,8 @@ export function report(turn: Turn, held: Held): void {
   if (state.keptCalls.has(held.key)) return;
   const { outcome, digest } = held.stage;
   held.stage.dueAtMs = nowMs + (state.session?.settings.heartbeatMs ?? defaultRetryMs);
-  say(turn, { case: "report", value: { ...wireName(held), outcome, digest } });
+  const droppedCalls = state.droppedCalls.get(held.key) ?? 0;
+  say(turn, { case: "report", value: { ...wireName(held), outcome, digest, droppedCalls } });
 }
 
 /** Sends the reports that are due; all of them when `all` (a stream has just opened, C1). */

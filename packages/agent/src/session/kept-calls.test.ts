@@ -24,7 +24,7 @@ describe("PROTOCOL-E1: kept calls", () => {
     expect(said(rig.welcome(true))).not.toContain("report");
     expect(only(rig.verdict("t_a", InventoryVerdict.KEEP), "sendCalls")).toMatchObject([name]);
     expect(said(rig.wait(1_000))).not.toContain("report");
-    expect(said(rig.take({ kind: "callsSettled", ...name }))).toEqual(["report"]);
+    expect(said(rig.take({ kind: "callsSettled", ...name, dropped: 0 }))).toEqual(["report"]);
   });
 
   it("of an attempt that is not current are dropped, and its result follows", () => {
@@ -34,7 +34,12 @@ describe("PROTOCOL-E1: kept calls", () => {
     const effects = rig.verdict("t_a", InventoryVerdict.KILL);
     expect(only(effects, "dropCalls")).toMatchObject([name]);
     expect(only(effects, "sendCalls")).toEqual([]);
-    expect(said(rig.take({ kind: "callsSettled", ...name }))).toEqual(["report"]);
+    const settled = rig.take({ kind: "callsSettled", ...name, dropped: 3 });
+    expect(saidOf(settled, "report")).toMatchObject({ task: "t_a", droppedCalls: 3 });
+    // Until it is answered it is said with every report.
+    rig.cut();
+    rig.dial();
+    expect(saidOf(rig.welcome(true), "report")).toMatchObject({ droppedCalls: 3 });
   });
 
   it("are asked about again while no word comes, on a stream that stays too", () => {
@@ -45,7 +50,7 @@ describe("PROTOCOL-E1: kept calls", () => {
     expect(said(rig.wait(1_000))).not.toContain("inventory");
     expect(said(rig.wait(1_000))).toContain("inventory");
     rig.verdict("t_a", InventoryVerdict.KEEP);
-    rig.take({ kind: "callsSettled", ...name });
+    rig.take({ kind: "callsSettled", ...name, dropped: 0 });
     expect(said(rig.wait(5_000))).not.toContain("inventory");
   });
 

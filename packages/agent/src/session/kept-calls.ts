@@ -18,14 +18,16 @@ export function noteCallsKept(turn: Turn, { task, attempt }: AttemptEventName): 
   state.inventoryVersion += 1;
 }
 
-/** Nothing waits any more: the result may be reported. */
-export function noteCallsSettled(turn: Turn, { task, attempt }: AttemptEventName): void {
+/** Nothing waits any more: the result may be reported, and with it what was dropped. */
+export function noteCallsSettled(turn: Turn, name: AttemptEventName, dropped: number): void {
   const { state } = turn;
-  const key = heldKey(task, attempt);
+  const key = heldKey(name.task, name.attempt);
   if (!state.keptCalls.delete(key)) return;
   state.inventoryVersion += 1;
   const held = state.held.get(key);
-  if (held !== undefined) report(turn, held);
+  if (held === undefined) return;
+  if (dropped > 0) state.droppedCalls.set(key, dropped + (state.droppedCalls.get(key) ?? 0));
+  report(turn, held);
 }
 
 /**

@@ -54,6 +54,7 @@ export function moveTo(state: AgentState, held: Held, stage: Held["stage"]): voi
 /** Takes an attempt out of the table. */
 export function drop(state: AgentState, held: Held): void {
   if (!state.held.delete(held.key)) return;
+  state.droppedCalls.delete(held.key);
   if (held.stage.kind !== "ended") state.slotsUsed -= held.facts.slotCost;
   state.inventoryVersion += 1;
 }

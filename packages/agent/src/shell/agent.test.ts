@@ -485,7 +485,8 @@ describe("an agent", () => {
     expect(arrived).toEqual([]);
     const verdicts = [{ task: "t_air", attempt: attemptId(1), verdict }];
     registry.say({ case: "inventoryAnswer", value: { verdicts } });
-    const { outcome } = await report("t_air");
+    const { outcome, droppedCalls } = await report("t_air");
+    expect(droppedCalls).toBe(verdict === InventoryVerdict.KILL ? 3 : 0);
     // The task was told that it may go on: heartbeats too (E2).
     expect(outcome?.message).toBe("204 201 204 204");
     await until("nothing is kept any more", () => kept().length === 0);

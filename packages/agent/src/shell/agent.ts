@@ -205,13 +205,15 @@ export class Agent {
     const calls = this.#calls;
     const sideCalls = this.#sideCalls();
     if (calls === undefined) return;
-    if (!isCurrent) await calls.drop(name, "attempt_not_current");
+    let dropped = 0;
+    if (!isCurrent) dropped = await calls.drop(name, "attempt_not_current");
     else if (sideCalls === undefined) return;
     else {
-      const cut = this.#cut.signal;
-      if ((await calls.send(name, sideCalls, cut)) !== "settled") return;
+      const result = await calls.send(name, sideCalls, this.#cut.signal);
+      if (result === undefined || result === "waiting") return;
+      dropped = result.dropped;
     }
-    this.#step({ kind: "callsSettled", task: name.task, attempt: name.attempt });
+    this.#step({ kind: "callsSettled", task: name.task, attempt: name.attempt, dropped });
   }
 
   #noteCut(): void {

@@ -36,6 +36,8 @@ export interface TaskRow {
   readonly heldReason: string;
   /** Run time of attempts whose report was refused as stale (C3). */
   readonly wastedMs: number;
+  /** Calls that agents kept for its attempts during a cut and dropped (E1). */
+  readonly droppedCalls: number;
 }
 
 // In the order of `shown_fields` in prelude.lua.
@@ -74,6 +76,7 @@ export function readRow(id: string, reply: FunctionReply): TaskRow | undefined {
     heldUntilMs: instant(text()),
     heldReason: text(),
     wastedMs: number(),
+    droppedCalls: number(),
   };
   return { ...row, outcome: row.outcome.length === 0 ? undefined : row.outcome };
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Refused reports on their way to the audit, declared once (PROTOCOL C2, C3).
+// Refused reports and dropped calls on their way to the audit, declared once (PROTOCOL C2, C3, E1).
 
 import { listOf, parseJson, type TaskCall, taskFunction, textOf } from "./task-call.ts";
 
@@ -19,19 +19,29 @@ export interface RefusedReport {
   readonly ranMs: number;
 }
 
+/** Calls that an agent kept for an attempt during a cut and dropped. */
+export interface DroppedCalls
+  extends Pick<RefusedReport, "place" | "atMs" | "task" | "attempt" | "agent"> {
+  readonly verdict: "CALLS_DROPPED";
+  readonly calls: number;
+}
+
+/** What waits for the audit. */
+export type AuditMatter = RefusedReport | DroppedCalls;
+
+type Stored<Matter> = Omit<Matter, "place" | "atMs"> & { readonly at: number };
+
 export const readRefused = taskFunction<
   TaskCall & { readonly most: number },
-  { readonly kind: "refused_reports"; readonly reports: readonly RefusedReport[] }
+  { readonly kind: "refused_reports"; readonly reports: readonly AuditMatter[] }
 >({
   name: "read_refused_v1",
   args: ({ most }) => [most],
   parse: (reply) => {
     const items = listOf(reply);
-    const reports: RefusedReport[] = [];
+    const reports: AuditMatter[] = [];
     for (let i = 0; i + 1 < items.length; i += 2) {
-      const entry = parseJson<Omit<RefusedReport, "place" | "atMs"> & { readonly at: number }>(
-        items[i + 1],
-      );
+      const entry = parseJson<Stored<RefusedReport> | Stored<DroppedCalls>>(items[i + 1]);
       const { at, ...rest } = entry;
       reports.push({ ...rest, place: textOf(items[i]), atMs: at });
     }

@@ -159,6 +159,7 @@ export function report(id: string, attempt: string, fields: Partial<ReportItem> 
     outcome: Buffer.from("outcome"),
     started: false,
     ranMs: 0,
+    droppedCalls: 0,
     ...fields,
   };
 }

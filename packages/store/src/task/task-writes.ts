@@ -290,6 +290,8 @@ export interface ReportItem {
   readonly started: boolean;
   /** How long it ran, by its runner's clock. */
   readonly ranMs: number;
+  /** Calls of Airflow's API that its agent kept for it during a cut and dropped (E1). */
+  readonly droppedCalls: number;
 }
 
 export interface ReportGroup {
@@ -339,5 +341,6 @@ function packReport(report: ReportItem): unknown[] {
     report.outcome.length,
     report.started ? 1 : 0,
     report.ranMs,
+    report.droppedCalls,
   ];
 }

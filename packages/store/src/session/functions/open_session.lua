@@ -73,6 +73,8 @@ redis.call('HSETNX', key, 'staleReports', 0)
 redis.call('HSET', key, 'dial', string.format('%d', claim.dial))
 -- What another process held is not judged by what this one does not hold (H1).
 if not same and not takeover then redis.call('HSET', key, 'instanceFrom', opened) end
+-- What a former process held and the inventory lacks is given up for the restart (T6).
+if takeover then redis.call('HSET', key, 'restartedFrom', opened) end
 redis.call('ZADD', keys.leases, now, agent)
 redis.call('ZADD', keys.due, now + limits.degraded, agent)
 redis.call('ZADD', keys.names, 0, agent)

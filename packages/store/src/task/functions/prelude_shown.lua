@@ -1,7 +1,7 @@
 -- Tasks as they are read: the fields that are shown, in one fixed order.
 local shown_fields = { 'key', 'digest', 'spec', 'lane', 'priority', 'state', 'queuedAtMs', 'endedAtMs', 'attempt', 'stage',
   'agent', 'session', 'attempts', 'startedAtMs', 'attemptEndedAtMs', 'attemptReason', 'outcome', 'retries', 'recoveries',
-  'cancelWished', 'note', 'reason', 'staleReports', 'heldUntilMs', 'heldReason', 'wastedMs' }
+  'cancelWished', 'note', 'reason', 'staleReports', 'heldUntilMs', 'heldReason', 'wastedMs', 'droppedCalls' }
 
 -- A task's fields in the order above, '' for what is absent; nil when there is no such task.
 function task.shown(call, id)

@@ -1,4 +1,5 @@
--- Reads the refused reports that wait for the audit, oldest first (C2, C3).
+-- Reads what waits for the audit, oldest first: refused reports (C2, C3), and dropped calls (E1) as {at, task,
+-- attempt, agent, verdict CALLS_DROPPED, calls}.
 -- Callers: scheduler.
 -- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] most.
 -- Returns a refusal, or a list of stream id, JSON {at, task, attempt, agent, verdict, supersededBy, reason, ranMs}, ...

@@ -24,8 +24,12 @@ local function adopted(row, agent, session, entry, standing)
   return task.adopt(call, row, agent, session, entry[2], facts, aborts)
 end
 
-local function lost_at_no_cost(row)
-  task.conclude(call, row, 'LOST', 'not_in_inventory', task.at_no_cost(row))
+local function lost_at_no_cost(row, why)
+  task.conclude(call, row, 'LOST', why, task.at_no_cost(row))
+end
+
+local function is_before(session, other)
+  return other and session ~= other and task.not_after(session, other)
 end
 
 local function judge_entry(row, session, word)
@@ -38,7 +42,7 @@ local function judge_entry(row, session, word)
     if row.session == session then return 'KEEP' end
     -- An accept counts in its own session alone (S3, S4), so it can never be started in this one.
     if row.stage ~= 'STARTED' then
-      lost_at_no_cost(row)
+      lost_at_no_cost(row, 'not_in_inventory')
       return 'KILL'
     end
   elseif row.stage == 'OFFERED' then
@@ -49,17 +53,19 @@ local function judge_entry(row, session, word)
 end
 
 -- What another process held is not meant: it may still run there, and `lost_after` decides (H1).
-local function judge_absent(row, session, sequence, instance_from)
+-- What was held before a takeover is given up by it (T6).
+local function judge_absent(row, session, sequence, instance_from, restarted_from)
+  local why = is_before(row.session, restarted_from) and 'agent_restarted' or 'not_in_inventory'
   if row.stage == 'OFFERED' then
-    if row.session ~= session then lost_at_no_cost(row) end
+    if row.session ~= session then lost_at_no_cost(row, why) end
   elseif row.session == session and sequence < row.sequence then
     return
-  elseif instance_from and row.session ~= instance_from and task.not_after(row.session, instance_from) then
+  elseif is_before(row.session, instance_from) then
     return
   elseif row.stage == 'CONFIRMED' then
-    lost_at_no_cost(row)
+    lost_at_no_cost(row, why)
   else
-    task.conclude(call, row, 'LOST', 'not_in_inventory', task.after_loss(row, 'agent_lost'))
+    task.conclude(call, row, 'LOST', why, task.after_loss(row, 'agent_lost'))
   end
 end
 
@@ -67,7 +73,8 @@ local answers = {}
 for _, inventory in ipairs(cjson.decode(ARGV[3])) do
   local agent, session, sequence = inventory[1], inventory[2], inventory[3]
   local verdicts, wished, named = {}, {}, {}
-  local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'instanceFrom', 'kind', 'onCut')
+  local standing = redis.call('HMGET', call.tag .. ':session:' .. agent, 'session', 'state', 'instanceFrom', 'kind', 'onCut',
+    'restartedFrom')
   local current = standing[1] == session and standing[2] ~= 'ENDED'
   standing.kind, standing.on_cut = standing[4], standing[5]
   for i, entry in ipairs(inventory[4]) do
@@ -82,7 +89,7 @@ for _, inventory in ipairs(cjson.decode(ARGV[3])) do
   for i = 1, #held, 2 do
     if held[i] ~= 'slots' and not named[held[i]] then
       local row = task.current(call, held[i], agent, held[i + 1])
-      if row then judge_absent(row, session, sequence, standing[3]) end
+      if row then judge_absent(row, session, sequence, standing[3], standing[6]) end
     end
   end
   if current and call.quarantined and inventory[5] == 1 then redis.call('SADD', call.tag .. ':inventoried', agent) end

@@ -1,7 +1,7 @@
 -- Takes results, judged by (task, attempt) alone (C2), and decides what follows (H2, C4, retries).
 -- Callers: scheduler.
 -- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] groups: JSON list of {agent, session,
--- list of {id, attempt, kind, reason word, exit code or '', message, digest, outcomeBytes, started 0|1, ran ms}};
+-- list of {id, attempt, kind, reason word, exit code or '', message, digest, outcomeBytes, started 0|1, ran ms, dropped calls}};
 -- started says that the word of the start came with the report. ARGV[4] bytes: per report its outcome.
 -- Returns a refusal, or a JSON list with, per report in order, a verdict or {'STALE', superseded by or '', reason}.
 -- Events: one history entry; wake-ups.
@@ -26,6 +26,16 @@ local function note_refused(row, report, agent, verdict, superseded, reason)
   redis.call('XADD', call.tag .. ':refused', 'MAXLEN', '~', MOST_REFUSED, '*', 'entry', cjson.encode({
     at = call.now, task = row.id, attempt = report[2], agent = agent, verdict = verdict,
     supersededBy = superseded, reason = reason, ranMs = report[10] }))
+end
+
+-- Calls that the agent kept for it during a cut and dropped are counted, and wait for the audit (E1): once.
+local function note_dropped(row, report, agent)
+  local seen = row.key .. ':refused'
+  if not row.state or redis.call('SADD', seen, report[2] .. ' calls ' .. agent) == 0 then return end
+  redis.call('PEXPIRE', seen, REMEMBERED_MS)
+  redis.call('HINCRBY', row.key, 'droppedCalls', report[11])
+  redis.call('XADD', call.tag .. ':refused', 'MAXLEN', '~', MOST_REFUSED, '*', 'entry', cjson.encode({
+    at = call.now, task = row.id, attempt = report[2], agent = agent, verdict = 'CALLS_DROPPED', calls = report[11] }))
 end
 
 local function refuse(row, report, agent)
@@ -79,6 +89,7 @@ for _, group in ipairs(groups) do
     local outcome = string.sub(bytes, at, at + report[8] - 1)
     at = at + report[8]
     local row, read = task.current(call, report[1], agent, report[2])
+    if report[11] > 0 and not call.quarantined then note_dropped(read, report, agent) end
     if call.quarantined then
       -- Another agent may still bring a newer attempt (D2): then this result is stale.
       answers[#answers + 1] = { 'RETRY', '', 'quarantine' }

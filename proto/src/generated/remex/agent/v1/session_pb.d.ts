@@ -1351,6 +1351,14 @@ export declare type Report = Message<"remex.agent.v1.Report"> & {
    * @generated from field: bytes digest = 4;
    */
   digest: Uint8Array;
+
+  /**
+   * Calls of Airflow's API that the agent kept for the attempt during a cut and dropped, since the attempt
+   * was not current any more or Airflow refused them (E1). Not part of the digest. Zero means none.
+   *
+   * @generated from field: uint32 dropped_calls = 5;
+   */
+  droppedCalls: number;
 };
 
 /**
@@ -1391,6 +1399,14 @@ export declare type ReportJson = {
    * @generated from field: bytes digest = 4;
    */
   digest?: string;
+
+  /**
+   * Calls of Airflow's API that the agent kept for the attempt during a cut and dropped, since the attempt
+   * was not current any more or Airflow refused them (E1). Not part of the digest. Zero means none.
+   *
+   * @generated from field: uint32 dropped_calls = 5;
+   */
+  droppedCalls?: number;
 };
 
 /**

@@ -281,6 +281,13 @@ export declare type Task = Message<"remex.scheduler.v1.Task"> & {
    * @generated from field: google.protobuf.Duration wasted_run_time = 18;
    */
   wastedRunTime?: Duration | undefined;
+
+  /**
+   * Calls of Airflow's API that agents kept for its attempts during a cut and dropped (E1). Zero means none.
+   *
+   * @generated from field: uint32 dropped_calls = 19;
+   */
+  droppedCalls: number;
 };
 
 /**
@@ -417,6 +424,13 @@ export declare type TaskJson = {
    * @generated from field: google.protobuf.Duration wasted_run_time = 18;
    */
   wastedRunTime?: DurationJson;
+
+  /**
+   * Calls of Airflow's API that agents kept for its attempts during a cut and dropped (E1). Zero means none.
+   *
+   * @generated from field: uint32 dropped_calls = 19;
+   */
+  droppedCalls?: number;
 };
 
 /**
