@@ -229,3 +229,25 @@ describe("the scan", () => {
     expect(monitor.problems()).toEqual([]);
   });
 });
+
+describe("a clock of Redis that jumps", () => {
+  it("PROTOCOL-T2: fails nobody, ahead or back, and each jump is counted", async () => {
+    const session = await open("jumpy");
+    const { link, heard } = beatLink();
+    const verdicts = verdictLink();
+    link.send([beat("jumpy", session, 1)]);
+    await until(() => of(heard, "acknowledged").length === 1);
+    await pass(1_000);
+    for (const jumpMs of [10 * 60_000, -20 * 60_000]) {
+      store.nowMs += jumpMs;
+      await pass(2_000);
+    }
+    expect(of(verdicts, "verdict")).not.toContainEqual(
+      expect.objectContaining({ health: AgentHealth.FAILED }),
+    );
+    expect(await store.sessions.load("dep", "jumpy")).toMatchObject({ state: "OPEN" });
+    expect(await metrics.text()).toContain("monitor_store_clock_jumps_total 2");
+    link.send([beat("jumpy", session, 2)]);
+    await until(() => of(heard, "acknowledged").length === 2);
+  });
+});
