@@ -41,6 +41,16 @@ interface Attachment {
   readonly deployment: string;
   readonly agent: string;
   readonly session: string;
+  /** What orders attachments that came over several links: generation of the stream, number at its registry. */
+  readonly order: readonly [generation: bigint, binding: bigint];
+}
+
+/** True for what was said before `held` was, and is heard only now. */
+function isLate(held: Attachment | undefined, { session, order }: Attachment): boolean {
+  if (held?.session !== session) return false;
+  const [generation, binding] = order;
+  const [heldGeneration, heldBinding] = held.order;
+  return generation < heldGeneration || (generation === heldGeneration && binding < heldBinding);
 }
 
 /** Reasons for which open offers are taken back (O1, L8); after any other they may still be accepted. */
@@ -65,10 +75,13 @@ export function createRegistryLinks(deps: RegistryLinksDeps): RegistryLinks {
       malformed += 1;
       return;
     }
+    const order = [attached.generation, attached.binding] as const;
+    const attachment: Attachment = { link, deployment, agent, session, order };
+    if (isLate(attachments.get(nameOf(deployment, agent)), attachment)) return;
     const turns = deps.turnsOf(deployment);
     const abilities = abilitiesOf(attached.capabilities, agentKindOf(attached.kind) ?? "WORKER");
     const state = turns.agents.attach(agent, session, abilities, attached.offersAllowed);
-    attachments.set(nameOf(deployment, agent), { link, deployment, agent, session });
+    attachments.set(nameOf(deployment, agent), attachment);
     deps.onAttached(attachments.size);
     log.debug({ deployment, agent, session, registry: link.peer }, "agent attached");
     const stated = inventory && readInventory(inventory);

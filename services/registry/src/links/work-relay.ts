@@ -77,6 +77,7 @@ class LinkedWorkRelay implements WorkRelay {
   readonly #bindings = new Map<LiveSession, Binding>();
   readonly #links: ManagedLinks<SchedulerEvent, RegistryEvent>;
   #dropped = 0;
+  #attachments = 0n;
 
   constructor(deps: WorkRelayDeps) {
     const { clock, log, dial } = deps;
@@ -182,7 +183,8 @@ class LinkedWorkRelay implements WorkRelay {
 
   #attachNow(live: LiveSession, scheduler: string, inventory: Inventory | undefined): void {
     this.#bindings.set(live, { kind: "attached", scheduler });
-    this.#send(scheduler, attachedEvent(live, inventory));
+    this.#attachments += 1n;
+    this.#send(scheduler, attachedEvent(live, inventory, this.#attachments));
   }
 
   #send(scheduler: string, event: RegistryEvent, roughBytes?: number): void {
@@ -201,7 +203,11 @@ function aboutOf(live: LiveSession) {
   return { deployment, agent, session: refToWire(session) };
 }
 
-function attachedEvent(live: LiveSession, inventory: Inventory | undefined): RegistryEvent {
+function attachedEvent(
+  live: LiveSession,
+  inventory: Inventory | undefined,
+  binding: bigint,
+): RegistryEvent {
   return registryEvent({
     case: "attached",
     value: {
@@ -210,6 +216,8 @@ function attachedEvent(live: LiveSession, inventory: Inventory | undefined): Reg
       capabilities: capabilitiesToWire(live.capabilities),
       offersAllowed: live.offers.allowed,
       inventory: inventory ?? {},
+      generation: BigInt(live.facts.generation),
+      binding,
     },
   });
 }

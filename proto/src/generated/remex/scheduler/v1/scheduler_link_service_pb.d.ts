@@ -239,6 +239,23 @@ export declare type AgentAttached = Message<"remex.scheduler.v1.AgentAttached"> 
    * @generated from field: remex.agent.v1.Inventory inventory = 7;
    */
   inventory?: Inventory | undefined;
+
+  /**
+   * Generation of the agent's stream at this registry. Links are not ordered among each other, so of two
+   * attachments of a session the one of the higher generation counts, whichever is heard last. Absence
+   * means 0: not known.
+   *
+   * @generated from field: uint64 generation = 8;
+   */
+  generation: bigint;
+
+  /**
+   * Number of this attachment at this registry, increasing. It decides within one generation, where a
+   * registry has two links to one scheduler for a while. Absence means 0: not known.
+   *
+   * @generated from field: uint64 binding = 9;
+   */
+  binding: bigint;
 };
 
 /**
@@ -296,6 +313,23 @@ export declare type AgentAttachedJson = {
    * @generated from field: remex.agent.v1.Inventory inventory = 7;
    */
   inventory?: InventoryJson;
+
+  /**
+   * Generation of the agent's stream at this registry. Links are not ordered among each other, so of two
+   * attachments of a session the one of the higher generation counts, whichever is heard last. Absence
+   * means 0: not known.
+   *
+   * @generated from field: uint64 generation = 8;
+   */
+  generation?: string;
+
+  /**
+   * Number of this attachment at this registry, increasing. It decides within one generation, where a
+   * registry has two links to one scheduler for a while. Absence means 0: not known.
+   *
+   * @generated from field: uint64 binding = 9;
+   */
+  binding?: string;
 };
 
 /**
