@@ -9,6 +9,7 @@ import {
   type ControlEvent,
   decideDelete,
   decideGone,
+  isNameHeld,
   parseAgentName,
   RemexError,
   remexError,
@@ -212,8 +213,9 @@ async function requireIdle(
   const { deployment, agent } = named;
   const { agentControls } = deps.records;
   const before = await withRecords(agentControls.load(deployment, agent));
-  if (before?.control.kind === "deleted") return;
   const nowMs = deps.clock.wallMs();
+  // It was deleted before: the repeat changes nothing.
+  if (before !== undefined && isNameHeld(before.control, nowMs)) return;
   await record(deps, named, { kind: "cordon", note: "being deleted" }, nowMs);
   await deps.projector.project(deployment);
   try {
@@ -230,7 +232,8 @@ async function requireIdle(
   } catch (error) {
     const decide = () => before?.control ?? ({ kind: "schedulable" } as const);
     await withRecords(agentControls.change({ deployment, agent, nowMs, decide }));
-    await deps.projector.project(deployment);
+    // Where the store is away the sweep does it; what the caller must know is why nothing was deleted.
+    await deps.projector.project(deployment).catch(() => undefined);
     throw error;
   }
 }
