@@ -3,7 +3,7 @@
 
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { findRules, gaps, pageFile, renderPage } from "./protocol.ts";
+import { findRules, gaps, mark, pageFile, renderPage } from "./protocol.ts";
 
 it("the page is what the code and the tests say; `pnpm docs:protocol` makes it anew", () => {
   expect(readFileSync(pageFile, "utf8")).toBe(renderPage());
@@ -11,4 +11,9 @@ it("the page is what the code and the tests say; `pnpm docs:protocol` makes it a
 
 it("every rule has code that names it and a test that carries its number", () => {
   expect(gaps(findRules())).toEqual([]);
+});
+
+it("a rule of another list that has the same number is none of these", () => {
+  expect("of T1, kept (T1)".match(mark("T1"))).toHaveLength(2);
+  expect("SEC-T1".match(mark("T1"))).toBeNull();
 });

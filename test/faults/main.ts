@@ -39,6 +39,7 @@ const { values, positionals } = parseArgs({
     seconds: { type: "string", default: "60" },
     out: { type: "string" },
     list: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
   },
 });
 
@@ -66,6 +67,14 @@ function scenarioOf(name: string): Scenario {
   return process.exit(2);
 }
 
+if (values.help) {
+  say("pnpm test:faults [NAME ...]   runs the scenarios named, or all of them one after the other");
+  say("  --seed S      what is harmed, and in which order (default 1)");
+  say("  --seconds N   how long the harm of a scenario goes on (default 60)");
+  say("  --out FILE    writes the figures there as JSON (default: standard output)");
+  say("  --list        names the scenarios");
+  process.exit(0);
+}
 if (values.list) {
   for (const { name, about } of scenarios) say(`${name.padEnd(28)} ${about}`);
   process.exit(0);

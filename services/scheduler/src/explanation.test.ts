@@ -132,6 +132,11 @@ describe("PROTOCOL-S8: why a task waits", () => {
     );
   });
 
+  test("in a quarantine no agent is promised to be offered it within a moment", () => {
+    expect(codes(standing({}, { quarantine: true }), [agent("a1")])).toEqual(["quarantine"]);
+    expect(codes(standing({}), [agent("a1")])).toEqual(["free"]);
+  });
+
   test("what is ahead of it, a quarantine, and who handed it back are told beside", () => {
     const refusals = [
       { atMs: 88_000, agent: "a1", reason: "cannot_run", message: "no module x" },

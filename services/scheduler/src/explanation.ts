@@ -151,7 +151,7 @@ function whyNot(
     found.push({ code: "ahead", text, agents: [] });
   }
   for (const [code, agents] of classes) {
-    if (code === "free" && ahead > 0) continue;
+    if (code === "free" && (ahead > 0 || standing.quarantine)) continue;
     found.push(explanationOf(code, textOf(code, agents, standing, cost), agents));
   }
   return found;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Durations of the contracts as milliseconds.
+// Durations of the contracts as milliseconds: no decision rests on an instant of another machine (T1).
 
 import { type Duration, durationMs } from "@bufbuild/protobuf/wkt";
 
