@@ -323,9 +323,10 @@ export class DeploymentTurns {
         for (const { to, accepts } of groups) {
           for (const { id, attempt } of accepts) {
             const answer = answers[at++] ?? "none";
-            if (answer === "confirm") outbox.tell(to, confirmEvent(id, attempt));
+            const aborts = answer === "confirm_abort";
+            if (aborts || answer === "confirm") outbox.tell(to, confirmEvent(id, attempt, aborts));
             else if (answer !== "none") outbox.tell(to, withdrawEvent(id, attempt, answer));
-            if (answer !== "confirm") this.#hasRoom(to.agent, to.session, 1);
+            if (!aborts && answer !== "confirm") this.#hasRoom(to.agent, to.session, 1);
           }
         }
       },

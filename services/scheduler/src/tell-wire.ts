@@ -10,6 +10,7 @@ import {
   ReportVerdict,
   type ServerEvent,
 } from "@remex/proto/agent/v1";
+import { OnCut } from "@remex/proto/common/v1";
 import { ErrorDetailSchema } from "@remex/proto/common/v1";
 import type {
   ClaimedTask,
@@ -62,8 +63,9 @@ export function offerEvent(claimed: ClaimedTask, epoch: bigint, ttl: Duration): 
   return eventOf({ case: "offer", value });
 }
 
-export function confirmEvent(task: string, attempt: string): ServerEvent {
-  const value = { task, attempt: attemptOfText(attempt) };
+export function confirmEvent(task: string, attempt: string, aborts: boolean): ServerEvent {
+  const onCut = aborts ? OnCut.ABORT : OnCut.UNSPECIFIED;
+  const value = { task, attempt: attemptOfText(attempt), onCut };
   return eventOf({ case: "confirm", value: { $typeName: "remex.agent.v1.Confirm", ...value } });
 }
 

@@ -256,7 +256,8 @@ export type ServerSays =
       readonly facts: AttemptFacts;
     } & AttemptEventName)
   | ({ readonly kind: "withdraw"; readonly reason: string } & AttemptEventName)
-  | ({ readonly kind: "confirm" } & AttemptEventName)
+  /** `onCut` is what the store has the attempt under; unspecified leaves it to the settings. */
+  | ({ readonly kind: "confirm"; readonly onCut: OnCut } & AttemptEventName)
   | ({
       readonly kind: "reportAnswer";
       readonly verdict: ReportVerdict;

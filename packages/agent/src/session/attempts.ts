@@ -176,7 +176,7 @@ export function takeConfirm(turn: Turn, confirm: SaysOf<"confirm">): void {
     session: session.ref,
     windowUntilMs,
     spec,
-    onCut: effectiveOnCut(spec, facts.onCut, settings.onCut),
+    onCut: effectiveOnCut(spec, confirm.onCut || facts.onCut, settings.onCut),
     facts,
   });
 }

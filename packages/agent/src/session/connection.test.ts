@@ -308,6 +308,16 @@ describe("the end of a session", () => {
     expect(only(rig.all, "startWork")).toMatchObject([{ onCut: OnCut.ABORT }]);
   });
 
+  it("PROTOCOL-H1: what the store has an attempt under holds over the settings", () => {
+    const rig = new Rig().online();
+    rig.offer("t_a");
+    expect(only(rig.confirm("t_a", 1, OnCut.ABORT), "startWork")).toMatchObject([
+      { onCut: OnCut.ABORT },
+    ]);
+    rig.offer("t_b");
+    expect(only(rig.confirm("t_b"), "startWork")).toMatchObject([{ onCut: OnCut.CONTINUE }]);
+  });
+
   it("waits when it must not return at once", () => {
     const rig = new Rig().online();
     const effects = rig.hear({ kind: "sessionEnded", reason: "deleted", mayReturn: false });

@@ -145,7 +145,7 @@ function attemptSays(event: AttemptEvent): ServerSays | undefined {
     case "withdraw":
       return { kind: "withdraw", task, attempt, reason: event.value.reason };
     case "confirm":
-      return { kind: "confirm", task, attempt };
+      return { kind: "confirm", task, attempt, onCut: event.value.onCut };
     case "cancel":
       return { kind: "cancel", task, attempt };
     case "reportAnswer": {

@@ -136,8 +136,8 @@ export class Rig {
     });
   }
 
-  confirm(task: string, number = 1): AgentEffect[] {
-    return this.hear({ kind: "confirm", task, attempt: attempt(number) });
+  confirm(task: string, number = 1, onCut = OnCut.UNSPECIFIED): AgentEffect[] {
+    return this.hear({ kind: "confirm", task, attempt: attempt(number), onCut });
   }
 
   cancel(task: string, number = 1): AgentEffect[] {

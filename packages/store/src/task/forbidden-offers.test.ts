@@ -70,6 +70,37 @@ describe("an agent that is not to be offered work", () => {
   );
 });
 
+describe("what cut-off work does", () => {
+  const policy = async (
+    task: "CONTINUE" | "ABORT" | undefined,
+    group: string,
+    ofDeployment: string,
+  ) => {
+    await world.reset({ onCut: ofDeployment });
+    const item = task === undefined ? {} : { onCut: task };
+    await world.tasks.submit({ deployment, items: [submission("one", item)] });
+    const session = await world.setSession("a", { onCut: group });
+    const [offer] = (await claim(world, [candidate("a", session)])).offers;
+    if (offer === undefined) throw new Error("no offer");
+    const accept = { id: offer.id, attempt: attemptOf(offer) };
+    const [first] = await confirm(world, "a", session, [accept]);
+    // A change afterwards is not for this attempt.
+    await world.redis.commands.hset(`rmx:{${deployment}}:session:a`, "onCut", "CONTINUE");
+    expect(await confirm(world, "a", session, [accept])).toEqual([first]);
+    return first;
+  };
+
+  test.each([
+    ["PROTOCOL-H1: is what the task says", "ABORT", "CONTINUE", "CONTINUE", "confirm_abort"],
+    ["PROTOCOL-H1: which holds over all others", "CONTINUE", "ABORT", "ABORT", "confirm"],
+    ["PROTOCOL-H1: else what the group says", undefined, "ABORT", "CONTINUE", "confirm_abort"],
+    ["PROTOCOL-H1: whatever the deployment does", undefined, "CONTINUE", "ABORT", "confirm"],
+    ["PROTOCOL-H1: else what the deployment says", undefined, "", "ABORT", "confirm_abort"],
+  ] as const)("%s", async (_title, task, group, ofDeployment, answer) => {
+    expect(await policy(task, group, ofDeployment)).toBe(answer);
+  });
+});
+
 describe("withdrawing", () => {
   test("PROTOCOL-O1: open offers go back to their place, what was confirmed runs on", async () => {
     await submit("one", "two");

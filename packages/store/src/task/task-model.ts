@@ -165,7 +165,11 @@ export async function perform(world: TaskWorld, model: Model, op: Operation): Pr
           onCut: "CONTINUE",
         },
       });
-      assert.equal(got, answer.kind === "withdraw" ? answer.reason : answer.kind);
+      const task = model.tasks[op.task];
+      const aborts = task?.state === "ASSIGNED" && "aborts" in task.attempt && task.attempt.aborts;
+      const confirmed =
+        answer.kind === "confirm" && aborts === true ? "confirm_abort" : answer.kind;
+      assert.equal(got, answer.kind === "withdraw" ? answer.reason : confirmed);
       return;
     }
     case "start": {

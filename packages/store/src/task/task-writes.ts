@@ -211,7 +211,10 @@ export const confirmAttempts = taskFunction<
   TaskCall & { readonly groups: readonly AcceptGroup[] },
   {
     readonly kind: "judged";
-    /** Per accept, in order: "confirm", "none" (confirmed before, not now), or a withdrawal's reason. */
+    /**
+     * Per accept, in order: "confirm", "confirm_abort" (it is under ABORT), "none" (confirmed before, not
+     * now), or a withdrawal's reason.
+     */
     readonly answers: readonly string[];
   }
 >({

@@ -13,6 +13,8 @@ let redis: PrivateRedis;
 let world: Awaited<ReturnType<typeof startManagementWorld>>;
 /** Called before each read of an agent: what happens meanwhile. */
 let onRead: () => Promise<void>;
+/** Called before decisions are put into effect. */
+let onProject: () => void;
 
 beforeAll(async () => {
   redis = await startPrivateRedis();
@@ -20,11 +22,16 @@ beforeAll(async () => {
 afterAll(() => redis.stop());
 beforeEach(async () => {
   onRead = async () => undefined;
+  onProject = () => undefined;
   world = await startManagementWorld(redis, (sessions) => ({
     ...sessions,
     get: async (...args) => {
       await onRead();
       return sessions.get(...args);
+    },
+    projectControls: async (...args) => {
+      onProject();
+      return sessions.projectControls(...args);
     },
   }));
 });
@@ -95,14 +102,15 @@ describe("cordon and drain", () => {
   test("PROTOCOL-D2: the configuration waits for the operators' decisions", async () => {
     await world.open("a");
     await world.agents.cordonAgent(named);
-    // All of the deployment is lost, and what would hold its decisions cannot be written.
+    // All of the deployment is lost, and the first try to bring its decisions back fails.
     const { commands } = world.connections;
     await commands.del(await commands.keys(`rmx:{${deployment}}:*`));
-    const controls = `rmx:{${deployment}}:agent-controls`;
-    await commands.set(controls, "in the way");
-    await expect(world.management.sweep()).rejects.toThrow();
+    onProject = () => {
+      throw new Error("not now");
+    };
+    await expect(world.management.sweep()).rejects.toThrow("not now");
     await expect(world.open("a")).rejects.toThrow("not_projected");
-    await commands.del(controls);
+    onProject = () => undefined;
     await world.management.sweep();
     await world.open("a");
     expect(await stored()).toEqual(["CORDONED", "OPEN", ""]);

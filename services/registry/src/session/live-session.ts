@@ -40,6 +40,8 @@ export interface LiveSessionFacts {
   readonly availability: Availability;
   /** What its group says about cut-off work; undefined leaves it to the deployment. */
   readonly onCut: OnCutSetting | undefined;
+  /** What it was told that cut-off work does. */
+  readonly toldOnCut: OnCutSetting;
   readonly health: AgentHealthWord;
   readonly healthReason: string;
   readonly intervalVersion: number;
@@ -61,6 +63,7 @@ export class LiveSession {
   token: string;
   availability: Availability;
   onCut: OnCutSetting | undefined;
+  toldOnCut: OnCutSetting;
   /** Deadline of the drain that the agent was told of; zero when it was told of none. */
   drainAtMs = 0;
   health: AgentHealthWord;
@@ -87,6 +90,7 @@ export class LiveSession {
     this.token = facts.token;
     this.availability = facts.availability;
     this.onCut = facts.onCut;
+    this.toldOnCut = facts.toldOnCut;
     this.health = facts.health;
     this.healthReason = facts.healthReason;
     this.intervalVersion = facts.intervalVersion;

@@ -138,8 +138,12 @@ export class SessionConduct {
 
   /** New settings are in force. */
   settings(live: LiveSession, config: ProjectedDeployment): void {
-    if (config.intervalVersion <= live.intervalVersion) return;
+    const onCut = live.onCut ?? config.onCut;
+    // Of the same version only what cut-off work does may have changed.
+    if (config.intervalVersion < live.intervalVersion) return;
+    if (config.intervalVersion === live.intervalVersion && onCut === live.toldOnCut) return;
     live.intervalVersion = config.intervalVersion;
+    live.toldOnCut = onCut;
     live.channel.send([
       serverEvent({ case: "settings", value: settingsToWire(config, live.onCut) }),
     ]);
@@ -288,9 +292,7 @@ export class SessionConduct {
     if (live.onCut === onCut) return;
     live.onCut = onCut;
     const config = this.#deps.config(live.facts.deployment);
-    if (config === undefined) return;
-    const value = settingsToWire(config, onCut);
-    live.channel.send([serverEvent({ case: "settings", value })]);
+    if (config !== undefined) this.settings(live, config);
   }
 
   #failed(live: LiveSession, what: string): (err: unknown) => void {

@@ -2,7 +2,8 @@
 -- Callers: scheduler.
 -- KEYS[1] config. ARGV[1] epoch, ARGV[2] now ms or '', ARGV[3] groups: JSON list of {agent, session,
 -- list of {id, attempt, sequence of the accept}}.
--- Returns a refusal, or a JSON list with, per accept in order, 'confirm', 'none', or the reason of a withdrawal.
+-- Returns a refusal, or a JSON list with, per accept in order, 'confirm', 'confirm_abort' (under ABORT), 'none', or
+-- the reason of a withdrawal. What cut-off work does is chosen here, for good: task over group over deployment.
 -- Events: one history entry; wake-ups for what was queued again.
 local call, refusal = task.begin(KEYS[1], ARGV[1], ARGV[2])
 if not call then return refusal end
@@ -26,20 +27,21 @@ local function judge(agent, session, problem, on_cut, accept)
   if row.stage ~= 'OFFERED' then
     -- Confirmed before. A refusal must not give it up, since the first confirm may be starting it.
     if problem or call.quarantined then return 'none' end
-    return 'confirm'
+    return redis.call('HEXISTS', row.key, 'aborts') == 1 and 'confirm_abort' or 'confirm'
   end
   if problem then
     task.conclude(call, row, 'DECLINED', problem, 'QUEUED')
     return problem
   end
-  if (row.on_cut or on_cut) == 'ABORT' then
+  local aborts = (row.on_cut or on_cut) == 'ABORT'
+  if aborts then
     redis.call('HSET', row.key, 'stage', 'CONFIRMED', 'sequence', accept[3], 'aborts', '1')
   else
     redis.call('HSET', row.key, 'stage', 'CONFIRMED', 'sequence', accept[3])
   end
   call.offered[#call.offered + 1] = row.id
   task.change(call, row.id, 'ASSIGNED', row.attempt, 'CONFIRMED', agent)
-  return 'confirm'
+  return aborts and 'confirm_abort' or 'confirm'
 end
 
 local answers = {}

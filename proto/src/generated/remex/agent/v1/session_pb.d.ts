@@ -2506,6 +2506,15 @@ export declare type Confirm = Message<"remex.agent.v1.Confirm"> & {
    * @generated from field: remex.common.v1.AttemptId attempt = 2;
    */
   attempt?: AttemptId | undefined;
+
+  /**
+   * ABORT when the store has the attempt under ABORT, as its task, its agent's group or the deployment
+   * said at this moment: the agent keeps to it whatever its settings say. Absence means what the task,
+   * then the settings, say.
+   *
+   * @generated from field: remex.common.v1.OnCut on_cut = 3;
+   */
+  onCut: OnCut;
 };
 
 /**
@@ -2527,6 +2536,15 @@ export declare type ConfirmJson = {
    * @generated from field: remex.common.v1.AttemptId attempt = 2;
    */
   attempt?: AttemptIdJson;
+
+  /**
+   * ABORT when the store has the attempt under ABORT, as its task, its agent's group or the deployment
+   * said at this moment: the agent keeps to it whatever its settings say. Absence means what the task,
+   * then the settings, say.
+   *
+   * @generated from field: remex.common.v1.OnCut on_cut = 3;
+   */
+  onCut?: OnCutJson;
 };
 
 /**
