@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 // Agents at a real door: they register, beat, resume, are refused and sent away, over real sockets.
 import { create } from "@bufbuild/protobuf";
-import { AgentEventSchema, RunnerState, SessionRequestSchema } from "@remex/proto/agent/v1";
-import { AgentKind } from "@remex/proto/common/v1";
+import type { AgentControl } from "@remex/domain";
+import {
+  AgentEventSchema,
+  Availability,
+  RunnerState,
+  SessionRequestSchema,
+} from "@remex/proto/agent/v1";
+import { AgentKind, OnCut } from "@remex/proto/common/v1";
+import type { ControlRows } from "@remex/store";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
 import { waitFor } from "../../kit/index.ts";
 import { createFakeAgent, type FakeAgent, goodHello } from "./fake-agent.ts";
@@ -324,6 +331,109 @@ describe("failing", () => {
     await stream.welcome();
     await fixture.project({ revision: 2, intervalVersion: 2, heartbeatMs: 9_000 });
     expect(await stream.hear("settings")).toMatchObject({ intervalVersion: 2n });
+  });
+
+  /** What operators decide, as their registry puts it into effect. */
+  const decide = async (rows: Partial<ControlRows>) => {
+    const marker = await fixture.sessions.loadControlsMarker("dep");
+    const revision = (marker.revision ?? 0) + 1;
+    const none = { agents: [], groups: [], tombstones: [] };
+    await fixture.sessions.projectControls("dep", { ...none, ...rows, revision }, marker);
+  };
+  let revision = 0;
+  const decideAgent = (control: AgentControl) =>
+    decide({ agents: [{ agent: name, revision: ++revision, control }] });
+
+  it("PROTOCOL-H1: what cut-off work does is told when its group or the deployment says otherwise", async () => {
+    const hello = goodHello(name);
+    const capabilities = { ...hello.capabilities, group: name };
+    const stream = agent.open("good", { ...hello, capabilities });
+    expect((await stream.welcome()).settings?.onCut).toBe(OnCut.CONTINUE);
+    const group = (onCut: "ABORT" | undefined) =>
+      decide({
+        groups: [
+          {
+            ...{ group: name, revision: ++revision },
+            control: { cordoned: false, note: "", ...(onCut === undefined ? {} : { onCut }) },
+          },
+        ],
+      });
+    const told = (onCut: OnCut, nth: number) =>
+      waitFor(
+        () =>
+          stream.heard.flatMap(({ event }) => (event.case === "settings" ? [event.value] : []))[nth]
+            ?.onCut === onCut,
+        { what: `settings ${nth}` },
+      );
+    await group("ABORT");
+    await told(OnCut.ABORT, 0);
+    const again = agent.open("good", { ...goodHello(name), capabilities });
+    expect((await again.welcome()).settings?.onCut).toBe(OnCut.ABORT);
+    again.call.end();
+  });
+
+  it("PROTOCOL-O1 PROTOCOL-O2: an operator's word reaches the agent, with its deadline, and the scheduler", async () => {
+    const stream = agent.open("good", goodHello(name));
+    await stream.welcome();
+    stream.beat(1);
+    await stream.hear("beatAck");
+    await decideAgent({ kind: "cordoned", note: "disk" });
+    expect(
+      await stream.hear("control", ({ availability }) => availability === Availability.CORDONED),
+    ).toMatchObject({ note: "disk" });
+    await fixture.scheduler.hear(
+      "admission",
+      (value) => value.agent === name && value.reason === "cordoned",
+    );
+    const deadlineAtMs = Date.now() + 60_000;
+    await decideAgent({ kind: "draining", note: "", deadlineAtMs });
+    const drain = await stream.hear(
+      "control",
+      ({ availability }) => availability === Availability.DRAINING,
+    );
+    expect(Number(drain.drainDeadline?.seconds)).toBeGreaterThan(30);
+    await decideAgent({ kind: "schedulable" });
+    await stream.hear("control", ({ availability }) => availability === Availability.SCHEDULABLE);
+    await fixture.scheduler.hear(
+      "admission",
+      (value) => value.agent === name && value.offersAllowed,
+    );
+  });
+
+  it("PROTOCOL-O2: a draining agent is told its deadline in a later session too", async () => {
+    await decideAgent({ kind: "draining", note: "", deadlineAtMs: Date.now() + 60_000 });
+    const stream = agent.open("good", goodHello(name));
+    expect((await stream.welcome()).availability).toBe(Availability.DRAINING);
+    expect((await stream.hear("control")).drainDeadline).toBeDefined();
+  });
+
+  it("PROTOCOL-O3 PROTOCOL-L8: a deleted agent's goodbye ends its session, and it is told what to do", async () => {
+    // Of its own: the others of this file are one process, which would be refused for good.
+    const hello = goodHello(name, { instance: new Uint8Array(16).fill(9) });
+    const stream = agent.open("good", hello);
+    await stream.welcome();
+    const { instance } = await record();
+    await decide({
+      agents: [
+        {
+          ...{ agent: name, revision: ++revision },
+          control: { kind: "deleted", note: "", nameFreeAtMs: Date.now() + 86_400_000 },
+        },
+      ],
+      tombstones: [{ agent: name, instance }],
+    });
+    expect(await stream.hear("sessionEnding")).toMatchObject({ reason: "deleted" });
+    stream.say([{ case: "goodbye", value: { empty: true, reason: "deleted" } }]);
+    expect(await stream.hear("sessionEnded")).toMatchObject({
+      ...{ reason: "deleted", error: { code: "agent_deleted", retryable: false } },
+    });
+    expect(await record()).toMatchObject({ state: "ENDED", reason: "deleted" });
+    const again = await agent.open("good", hello).ended;
+    expect(again).toMatchObject({ code: "agent_deleted" });
+    expect(again?.failure.retryAfterMs).toBe(300_000);
+    expect(again?.message).toContain(`remex agents restore ${name}`);
+    const fresh = await agent.open("good", goodHello(name)).ended;
+    expect(fresh).toMatchObject({ code: "agent_deleted" });
   });
 
   it("PROTOCOL-S6: a scheduler that takes over gets the agent with an inventory as of now", async () => {
